@@ -1,0 +1,1 @@
+//! Behaviour of paths and of the scan.
