@@ -1,0 +1,6 @@
+//! Tests of the real `wsgate` binary, and of this repository.
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod harness;
