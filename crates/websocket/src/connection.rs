@@ -248,6 +248,3 @@ enum Source {
     Input,
     Unread,
 }
-
-#[cfg(test)]
-mod tests;
