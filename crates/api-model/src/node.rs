@@ -80,6 +80,11 @@ impl Node {
         }
     }
 
+    /// Whether the value cannot be known here; see [`Value::Unresolved`].
+    pub fn is_unresolved(&self) -> bool {
+        matches!(self.value, Value::Unresolved)
+    }
+
     /// The value as plain JSON; what is unresolved becomes `null`.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
