@@ -1,3 +1,4 @@
 //! gateway
 
+pub mod sigv4;
 pub mod throttle;
