@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tungstenite::protocol::Role;
+use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, WebSocket};
 use websocket::write::{self, client};
 use websocket::{Connection, Event, Limits};
@@ -41,8 +41,10 @@ fn echo(c: &mut Criterion) {
             });
         });
 
+        // Its default of 128 KiB is cleared at each read, which would flatter us.
+        let config = WebSocketConfig::default().read_buffer_size(4096);
         let pipe = Pipe { at: input.len(), input, output: Vec::new() };
-        let mut socket = WebSocket::from_raw_socket(pipe, Role::Server, None);
+        let mut socket = WebSocket::from_raw_socket(pipe, Role::Server, Some(config));
         group.bench_function(BenchmarkId::from_parameter("tungstenite"), |b| {
             b.iter(|| {
                 let pipe = socket.get_mut();

@@ -34,12 +34,12 @@ impl Connection {
     /// is gone. `limits` may change between calls. After a violation or a Close
     /// frame all input is ignored.
     #[inline]
-    pub fn receive<'a>(&'a mut self, input: &'a mut [u8], limits: &'a Limits) -> Incoming<'a> {
+    pub fn receive<'a>(&'a mut self, input: &'a mut [u8], limits: &Limits) -> Incoming<'a> {
         let unread = match &mut self.pending {
             Some(pending) => mem::take(&mut pending.unread),
             None => Unread::default(),
         };
-        Incoming { assembled: None, at: 0, connection: self, input, limits, unread }
+        Incoming { assembled: None, at: 0, connection: self, input, limits: *limits, unread }
     }
 
     /// Whether a Close frame or a violation ended the reading.
@@ -162,7 +162,7 @@ pub struct Incoming<'a> {
     at: usize,
     connection: &'a mut Connection,
     input: &'a mut [u8],
-    limits: &'a Limits,
+    limits: Limits,
     /// What an earlier caller left, read before `input`.
     unread: Unread,
 }
@@ -202,7 +202,7 @@ impl Incoming<'_> {
             if *at == bytes.len() {
                 break;
             }
-            if let Some(found) = self.connection.advance(bytes, at, self.limits)? {
+            if let Some(found) = self.connection.advance(bytes, at, &self.limits)? {
                 return Ok(Some((source, found)));
             }
         }
