@@ -1,4 +1,5 @@
 //! gateway
 
+pub mod cache;
 pub mod sigv4;
 pub mod throttle;
