@@ -85,11 +85,7 @@ impl Diagnostics {
 
 impl Diagnostic {
     /// Names the resource and the property path.
-    pub fn at(
-        &mut self,
-        logical_id: impl Into<String>,
-        property: impl Into<String>,
-    ) -> &mut Self {
+    pub fn at(&mut self, logical_id: impl Into<String>, property: impl Into<String>) -> &mut Self {
         self.logical_id = Some(logical_id.into());
         let property = property.into();
         self.property = (!property.is_empty()).then_some(property);

@@ -103,6 +103,12 @@ impl Policy {
     }
 }
 
+/// Whether `text` matches `pattern`, in which `*` stands for any text and `?`
+/// for any character, as in the `SourceArn` of a permission.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    Pattern::parse(pattern).matches(&Subject::new(text))
+}
+
 /// What is asked of the policies.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
