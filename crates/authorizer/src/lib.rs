@@ -1,1 +1,112 @@
-//! authorizer
+//! The decision of a WebSocket authorizer: who may open a connection, and as whom.
+//!
+//! A browser cannot add headers to a handshake, so its token travels in a cookie, in the query or
+//! in `Sec-WebSocket-Protocol`. Cookies come along with whatever page opens the socket, so Origin
+//! and CSRF rules guard them. The decision is three pure steps in a row, and the first failure is
+//! the answer:
+//!
+//! 1. [`Authorizer::read`]: what the request carries, unambiguously ([`Evidence`]);
+//! 2. [`Authorizer::verify`]: the token's signature, times, issuer and audience
+//!    ([`VerifiedClaims`]);
+//! 3. [`Authorizer::grant`]: the CSRF value bound to the token's session, required claims and
+//!    scopes, and what the back end learns ([`Grant`]).
+//!
+//! There is no clock, file, socket or environment in here: time, keys and values are arguments.
+
+mod carrier;
+pub mod config;
+mod cookie;
+mod crypto;
+mod csrf;
+mod denial;
+mod grant;
+mod json;
+mod jwt;
+pub mod key;
+#[cfg(feature = "aws-lc-rs")]
+pub mod mint;
+mod origin;
+mod protocol;
+mod request;
+mod secret;
+
+#[cfg(feature = "aws-lc-rs")]
+mod aws_lc;
+
+#[cfg(feature = "aws-lc-rs")]
+pub use aws_lc::AwsLc;
+pub use carrier::Evidence;
+pub use config::{Config, ConfigError, Warning};
+pub use crypto::{Algorithm, Material, Provider, Verify};
+pub use denial::Denial;
+pub use grant::{CsrfOutcome, Grant};
+pub use jwt::VerifiedClaims;
+pub use key::KeySet;
+pub use protocol::Protocol;
+pub use request::Request;
+pub use secret::Secret;
+
+/// The decision under one configuration.
+#[derive(Clone, Debug)]
+pub struct Authorizer {
+    config: Config,
+}
+
+impl Authorizer {
+    /// The decision under `config`.
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A text that differs when the configuration does, for keys of caches; without secrets, but
+    /// not for people. Keys have their own generation.
+    pub fn config_fingerprint(&self) -> &str {
+        &self.config.text
+    }
+
+    /// All three steps; `now` in epoch seconds.
+    pub fn authorize(
+        &self,
+        request: &Request<'_>,
+        keys: &KeySet,
+        now: u64,
+    ) -> Result<Grant, Denial> {
+        let evidence = self.read(request)?;
+        let claims = self.verify(&evidence, keys, now)?;
+        self.grant(evidence, &claims, keys)
+    }
+
+    /// Step one: the token, the Origin, and the CSRF value as far as the request alone tells.
+    /// Cheap; costs no cryptography.
+    pub fn read<'a>(&self, request: &Request<'a>) -> Result<Evidence<'a>, Denial> {
+        carrier::read(&self.config, request)
+    }
+
+    /// Step two: the token; `now` in epoch seconds.
+    pub fn verify(
+        &self,
+        evidence: &Evidence<'_>,
+        keys: &KeySet,
+        now: u64,
+    ) -> Result<VerifiedClaims, Denial> {
+        jwt::verify(&self.config, evidence, keys, now)
+    }
+
+    /// Step three: the CSRF value against the claims, required claims and scopes, and the grant.
+    pub fn grant(
+        &self,
+        evidence: Evidence<'_>,
+        claims: &VerifiedClaims,
+        keys: &KeySet,
+    ) -> Result<Grant, Denial> {
+        grant::grant(&self.config, evidence, claims, keys)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! Keys, each pinned to one algorithm.
+
+mod der;
+mod jwk;
+mod pem;
+
+use std::fmt;
+
+use crate::config::table::Report;
+use crate::config::{Config, ConfigError, Issuer, KeyKind, KeySpec, Warning};
+use crate::crypto::{Algorithm, Material, Provider, Verify};
+use crate::denial::Denial;
+use crate::secret::Secret;
+
+/// Keys of one issuer.
+pub const KEYS_MAX: usize = 64;
+
+/// Least bytes of the CSRF secret: those of its hash.
+const CSRF_SECRET_BYTES: usize = 32;
+
+/// The keys of all issuers, and the CSRF key: what of the decision changes without the
+/// configuration.
+pub struct KeySet {
+    issuers: Vec<Vec<Key>>,
+    pub(crate) csrf: Option<Box<dyn Verify>>,
+}
+
+impl KeySet {
+    /// Starts a set for the issuers of `config`.
+    pub fn builder<'c>(config: &'c Config, provider: &'c dyn Provider) -> KeySetBuilder<'c> {
+        KeySetBuilder {
+            config,
+            provider,
+            issuers: config.issuers.iter().map(|_| Vec::new()).collect(),
+            csrf: None,
+            report: Report::default(),
+        }
+    }
+
+    /// The one key of `issuer` that fits: of the algorithm, and of the name if there is one. A key
+    /// without a name (PEM, HMAC) fits any name.
+    pub(crate) fn find(
+        &self,
+        issuer: usize,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+    ) -> Result<&dyn Verify, Denial> {
+        let keys = self.issuers.get(issuer).map(Vec::as_slice).unwrap_or_default();
+        if let Some(named) = kid.and_then(|kid| keys.iter().find(|k| k.kid.as_deref() == Some(kid)))
+        {
+            return match named.algorithm == algorithm {
+                true => Ok(named.verify.as_ref()),
+                false => Err(Denial::TokenAlgorithm),
+            };
+        }
+        let mut fitting = keys.iter().filter(|key| key.algorithm == algorithm).peekable();
+        if fitting.peek().is_none() {
+            return Err(Denial::TokenAlgorithm);
+        }
+        let mut fitting = fitting.filter(|key| kid.is_none() || key.kid.is_none());
+        match (fitting.next(), fitting.next()) {
+            (Some(only), None) => Ok(only.verify.as_ref()),
+            _ => Err(Denial::TokenKey),
+        }
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithms = |keys: &Vec<Key>| keys.iter().map(|key| key.algorithm).collect::<Vec<_>>();
+        f.debug_list().entries(self.issuers.iter().map(algorithms)).finish()
+    }
+}
+
+struct Key {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    verify: Box<dyn Verify>,
+    /// The secret, to be compared with the CSRF secret; forgotten when the set is built.
+    secret: Option<Secret>,
+}
+
+/// Collects the keys of a [`KeySet`], and everything that is wrong with them.
+pub struct KeySetBuilder<'c> {
+    config: &'c Config,
+    provider: &'c dyn Provider,
+    issuers: Vec<Vec<Key>>,
+    csrf: Option<Secret>,
+    report: Report,
+}
+
+impl KeySetBuilder<'_> {
+    /// Adds the content of the key `key` of `config.issuers()[issuer].keys`, both by position.
+    pub fn add(&mut self, issuer: usize, key: usize, content: &[u8]) {
+        let path = format!("authorizer.issuers[{issuer}].keys[{key}]");
+        let Some(entry) = self.config.issuers.get(issuer) else {
+            return self.report.error(path, "there is no such issuer");
+        };
+        let Some(KeySpec::Static(kind, _)) = entry.keys.get(key) else {
+            return self.report.error(path, "there is no such key with content of its own");
+        };
+        match self.parse(*kind, entry, content) {
+            Ok(key) => self.push(path, issuer, key),
+            Err(KeyError { message, hint }) => {
+                let error = ConfigError::new(path, message);
+                self.report.errors.push(match hint {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                });
+            }
+        }
+    }
+
+    /// Sets the content of the CSRF secret.
+    pub fn csrf_secret(&mut self, content: &[u8]) {
+        let secret = Secret::from_source(content);
+        if secret.expose().len() < CSRF_SECRET_BYTES {
+            let message = format!("is shorter than {CSRF_SECRET_BYTES} bytes");
+            self.report.hint("authorizer.csrf.secret", message, "such as `openssl rand -hex 32`");
+        }
+        self.csrf = Some(secret);
+    }
+
+    /// Ends the set: each issuer must have a key, and the CSRF secret must be nobody's key.
+    pub fn build(mut self) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
+        const CSRF: &str = "authorizer.csrf.secret";
+        let had_errors = !self.report.errors.is_empty();
+        for (n, keys) in self.issuers.iter().enumerate() {
+            if keys.is_empty() && !had_errors {
+                self.report.error(format!("authorizer.issuers[{n}].keys"), "no key was loaded");
+            }
+        }
+        let secrets = self.issuers.iter().flatten().filter_map(|key| key.secret.as_ref());
+        if let Some(csrf) = &self.csrf
+            && secrets.into_iter().any(|secret| secret == csrf)
+        {
+            self.report.hint(
+                CSRF,
+                "is the secret of the tokens",
+                "whoever can read CSRF values must not learn anything about tokens: make another",
+            );
+        }
+        let needs_csrf = self.config.csrf_secret().is_some();
+        let csrf = self.csrf.as_ref().filter(|_| needs_csrf).and_then(|secret| {
+            self.provider.verifier(Algorithm::Hs256, Material::Secret(secret.expose()))
+        });
+        if needs_csrf && csrf.is_none() && !had_errors {
+            self.report.error(CSRF, "was not loaded");
+        }
+        if !self.report.errors.is_empty() {
+            return Err(self.report.errors);
+        }
+        for key in self.issuers.iter_mut().flatten() {
+            key.secret = None;
+        }
+        Ok((KeySet { issuers: self.issuers, csrf }, self.report.warnings))
+    }
+
+    fn parse(&self, kind: KeyKind, issuer: &Issuer, content: &[u8]) -> Result<Key, KeyError> {
+        let parsed = match kind {
+            KeyKind::Hmac => parse_hmac(content)?,
+            KeyKind::Jwk => jwk::parse(content)?,
+            KeyKind::Pem => pem::parse(content)?,
+        };
+        let algorithm = pin(&parsed, &issuer.algorithms)?;
+        parsed.check_strength(algorithm)?;
+        let verify = self.provider.verifier(algorithm, parsed.material());
+        let verify =
+            verify.ok_or_else(|| KeyError::new(format!("is not a valid key for {algorithm}")))?;
+        let secret = match parsed.kind {
+            Kind::Secret(secret) => Some(secret),
+            Kind::Ec(..) | Kind::Ed25519(_) | Kind::Rsa { .. } => None,
+        };
+        Ok(Key { algorithm, kid: parsed.kid, verify, secret })
+    }
+
+    fn push(&mut self, path: String, issuer: usize, key: Key) {
+        let keys = &mut self.issuers[issuer];
+        let is_named = |other: &Key| other.kid.is_some() && other.kid == key.kid;
+        let mixes = |other: &Key| other.secret.is_some() != key.secret.is_some();
+        if keys.len() == KEYS_MAX {
+            self.report.error(path, format!("an issuer has at most {KEYS_MAX} keys"));
+        } else if keys.iter().any(is_named) {
+            self.report.error(path, "has the `kid` of another key");
+        } else if keys.iter().any(mixes) {
+            self.report.error(path, "HMAC secrets and public keys are mixed in one issuer");
+        } else {
+            keys.push(key);
+        }
+    }
+}
+
+impl fmt::Debug for KeySetBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySetBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Why the content of a key is refused. Never holds any of the content.
+#[derive(Debug)]
+struct KeyError {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl KeyError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+}
+
+/// A key as its source spells it, before it is bound to an algorithm.
+struct Parsed {
+    kind: Kind,
+    algorithm: Option<Algorithm>,
+    kid: Option<String>,
+}
+
+enum Kind {
+    /// Uncompressed point, and the one algorithm of its curve.
+    Ec(Vec<u8>, Algorithm),
+    Ed25519(Vec<u8>),
+    Rsa {
+        der: Vec<u8>,
+        modulus_bits: usize,
+    },
+    Secret(Secret),
+}
+
+impl Parsed {
+    fn material(&self) -> Material<'_> {
+        match &self.kind {
+            Kind::Ec(point, _) => Material::Ec(point),
+            Kind::Ed25519(point) => Material::Ed25519(point),
+            Kind::Rsa { der, .. } => Material::Rsa(der),
+            Kind::Secret(secret) => Material::Secret(secret.expose()),
+        }
+    }
+
+    /// The algorithms a key of this family can have.
+    fn family(&self) -> &'static [Algorithm] {
+        use Algorithm as A;
+        match self.kind {
+            Kind::Ec(_, A::Es256) => &[A::Es256],
+            Kind::Ec(_, A::Es384) => &[A::Es384],
+            Kind::Ec(..) => &[A::Es512],
+            Kind::Ed25519(_) => &[A::Ed25519],
+            Kind::Rsa { .. } => &[A::Ps256, A::Ps384, A::Ps512, A::Rs256, A::Rs384, A::Rs512],
+            Kind::Secret(_) => &[A::Hs256, A::Hs384, A::Hs512],
+        }
+    }
+
+    fn check_strength(&self, algorithm: Algorithm) -> Result<(), KeyError> {
+        match (&self.kind, algorithm.hmac_bytes()) {
+            (Kind::Secret(secret), Some(least)) if secret.expose().len() < least => {
+                let message = format!("is shorter than the {least} bytes that {algorithm} needs");
+                Err(KeyError::new(message).with_hint("such as `openssl rand -hex 64`"))
+            }
+            (Kind::Rsa { modulus_bits, .. }, _) if !(2048..=8192).contains(modulus_bits) => {
+                Err(KeyError::new("is an RSA key outside 2048 to 8192 bits"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The one algorithm of a key: its own, or the only one of its family that is configured.
+fn pin(parsed: &Parsed, configured: &[Algorithm]) -> Result<Algorithm, KeyError> {
+    let family = parsed.family();
+    if let Some(own) = parsed.algorithm {
+        if !family.contains(&own) {
+            return Err(KeyError::new(format!("says `alg` {own}, which such a key cannot have")));
+        }
+        if !configured.is_empty() && !configured.contains(&own) {
+            return Err(KeyError::new(format!("is for {own}, which `algorithms` does not name")));
+        }
+        return Ok(own);
+    }
+    let names: Vec<_> = family.iter().map(|algorithm| algorithm.name()).collect();
+    let mut fitting = configured.iter().filter(|algorithm| family.contains(algorithm));
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Ok(*only),
+        (None, _) => Err(KeyError::new(format!(
+            "does not say its algorithm; `algorithms` must name one of {}",
+            names.join(", ")
+        ))),
+        (Some(_), Some(_)) => Err(KeyError::new(format!(
+            "does not say its algorithm; `algorithms` must name only one of {}",
+            names.join(", ")
+        ))),
+    }
+}
+
+/// The bytes of a secret. What looks like a key of another kind is refused: a public key that is
+/// taken for a secret is a secret that everybody knows.
+fn parse_hmac(content: &[u8]) -> Result<Parsed, KeyError> {
+    let start = content.trim_ascii_start();
+    if start.windows(11).take(256).any(|window| window == b"-----BEGIN ") {
+        return Err(KeyError::new("is a PEM document, not a shared secret").with_hint("pem:…"));
+    }
+    if start.starts_with(b"{") && jwk::is_jwk(content) {
+        return Err(KeyError::new("is a JSON Web Key, not a bare secret").with_hint("jwk:…"));
+    }
+    if start.starts_with(b"ssh-") || start.starts_with(b"ecdsa-sha2-") {
+        return Err(KeyError::new("is an SSH public key, not a shared secret"));
+    }
+    let secret = Secret::from_source(content);
+    Ok(Parsed { kind: Kind::Secret(secret), algorithm: None, kid: None })
+}
+
+/// The DER of the one `PRIVATE KEY` block of `content`.
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) fn private_der(content: &[u8]) -> Option<Vec<u8>> {
+    let (label, der) = pem::read_block(content)?;
+    (label == "PRIVATE KEY").then_some(der)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Bytes that must not be seen.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Secret bytes: `Debug` prints `***`, `==` takes constant time for equal lengths, and the memory
+/// is wiped when the value goes.
+#[derive(Clone, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the bytes as they are.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    /// Takes the content of a file, variable or parameter: one line ending at the end of a text
+    /// belongs to the editor that wrote it, not to the secret. Binary content is kept whole.
+    pub fn from_source(bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).ok();
+        let line = text.and_then(|t| t.strip_suffix("\r\n").or_else(|| t.strip_suffix('\n')));
+        match line {
+            Some(line) if !line.contains(char::is_control) => Self::new(line),
+            _ => Self::new(bytes),
+        }
+    }
+
+    /// The bytes themselves, for the one who computes with them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        is_equal(&self.0, &other.0)
+    }
+}
+
+/// Compares without telling by its duration where two values of one length differ.
+pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    bool::from(a.ct_eq(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
+    }
+
+    #[test]
+    fn one_line_ending_of_a_text_is_not_part_of_the_secret() {
+        for (source, want) in [
+            (&b"abc\n"[..], &b"abc"[..]),
+            (b"abc\r\n", b"abc"),
+            (b"abc\n\n", b"abc\n\n"),
+            (b"abc", b"abc"),
+            (b"\xff\n", b"\xff\n"),
+            (b"\x01\n", b"\x01\n"),
+        ] {
+            assert_eq!(Secret::from_source(source).expose(), want, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn equality_is_of_bytes() {
+        assert_eq!(Secret::new("a"), Secret::new("a"));
+        assert_ne!(Secret::new("a"), Secret::new("b"));
+        assert_ne!(Secret::new("a"), Secret::new("ab"));
+    }
+}
