@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::pattern::Pattern;
+
 /// A sequence of nodes.
 pub(crate) type Block = Vec<Node>;
 
@@ -43,8 +45,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Reference {
     pub(crate) root: Box<str>,
-    /// Where the root lives, if the template assigns it.
-    pub(crate) slot: Option<usize>,
+    pub(crate) home: Home,
     pub(crate) steps: Vec<Step>,
     /// The property names, if there is nothing else: the scope may write it directly.
     pub(crate) path: Option<Vec<Box<str>>>,
@@ -57,10 +58,32 @@ pub(crate) struct Reference {
     pub(crate) place: Place,
 }
 
+/// Where the root of a reference lives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Home {
+    /// `$foreach.index` and others, so many loops further out; all steps are consumed.
+    Loop { parents: usize, field: LoopField },
+    /// Outside the template.
+    Scope,
+    /// The template assigns it somewhere; until then it is the scope's.
+    Slot(usize),
+}
+
+/// What `$foreach` knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LoopField {
+    Count,
+    First,
+    HasNext,
+    Index,
+    Last,
+}
+
 /// One step of a reference.
 #[derive(Debug)]
 pub(crate) enum Step {
-    Call(Box<str>, Vec<Expr>),
+    /// Name, arguments, and the first of them compiled if it is a regular expression.
+    Call(Box<str>, Vec<Expr>, Option<Box<Pattern>>),
     Index(Expr),
     Property(Box<str>),
 }
@@ -68,8 +91,9 @@ pub(crate) enum Step {
 /// An expression.
 #[derive(Debug)]
 pub(crate) enum Expr {
-    Binary(Box<(Self, Operator, Self)>),
     Bool(bool),
+    /// Operators of one precedence, applied from left to right.
+    Chain(Box<Self>, Vec<(Operator, Self)>),
     Float(f64),
     Int(i64),
     /// A double-quoted text with references or directives in it.

@@ -62,6 +62,14 @@ pub enum RenderError {
         /// Line of the reference, from 1.
         line: usize,
     },
+    /// A method got an argument for which Java throws, such as `substring(5)` of `abc`.
+    #[error("line {line}: `{method}` cannot take these arguments")]
+    Argument {
+        /// Line of the reference, from 1.
+        line: usize,
+        /// The method, or `[]`.
+        method: Box<str>,
+    },
     /// More than [`Limits::depth`](crate::Limits::depth).
     #[error("nested too deeply")]
     Depth,

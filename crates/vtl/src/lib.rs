@@ -21,6 +21,7 @@ mod ast;
 mod error;
 mod limits;
 mod parse;
+mod pattern;
 mod reference;
 mod render;
 mod scope;

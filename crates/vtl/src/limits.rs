@@ -3,7 +3,8 @@
 /// Bounds of one rendering.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Longest path of nested evaluation: blocks, calls, and lists inside lists. Default 64.
+    /// How deep lists and maps that are printed or compared may nest. Default 256:
+    /// JSON nests up to 128.
     pub depth: usize,
     /// Rounds of one `#foreach`; 1000 as on [API Gateway]. The loop ends there
     /// without an error.
@@ -20,6 +21,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 64, iterations: 1000, output_bytes: 1 << 20, steps: 1_000_000 }
+        Self { depth: 256, iterations: 1000, output_bytes: 1 << 20, steps: 1_000_000 }
     }
 }

@@ -16,7 +16,7 @@ impl<'t> Reference<'t> {
 
     /// Whether the template assigns the root itself, by `#set` or `#foreach`.
     pub fn is_assigned(&self) -> bool {
-        self.0.slot.is_some()
+        !matches!(self.0.home, ast::Home::Scope)
     }
 
     /// Whether it is a quiet one (`$!a`), which never prints its source.
@@ -29,7 +29,7 @@ impl<'t> Reference<'t> {
         self.0.steps.iter().map(|step| match step {
             ast::Step::Property(name) => Step::Property(name),
             ast::Step::Index(index) => Step::Index(literal(index)),
-            ast::Step::Call(name, args) => {
+            ast::Step::Call(name, args, _) => {
                 Step::Call { name, args: args.len(), first: args.first().and_then(literal) }
             }
         })

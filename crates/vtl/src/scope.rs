@@ -29,6 +29,9 @@ pub trait Scope {
         Ok(None)
     }
 
+    /// `#set($host.name = value)`; by default nothing happens.
+    fn assign(&self, _host: Host, _name: &str, _value: &Value) {}
+
     /// What `$host` prints as; `None` is a miss.
     fn text(&self, _host: Host) -> Option<String> {
         None

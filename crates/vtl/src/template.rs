@@ -93,7 +93,7 @@ fn collect_reference<'t>(reference: &'t crate::ast::Reference, found: &mut Vec<R
     found.push(Reference(reference));
     for step in &reference.steps {
         match step {
-            Step::Call(_, args) => args.iter().for_each(|arg| collect_expr(arg, found)),
+            Step::Call(_, args, _) => args.iter().for_each(|arg| collect_expr(arg, found)),
             Step::Index(index) => collect_expr(index, found),
             Step::Property(_) => {}
         }
@@ -102,9 +102,9 @@ fn collect_reference<'t>(reference: &'t crate::ast::Reference, found: &mut Vec<R
 
 fn collect_expr<'t>(expr: &'t Expr, found: &mut Vec<Reference<'t>>) {
     match expr {
-        Expr::Binary(binary) => {
-            collect_expr(&binary.0, found);
-            collect_expr(&binary.2, found);
+        Expr::Chain(first, rest) => {
+            collect_expr(first, found);
+            rest.iter().for_each(|(_, operand)| collect_expr(operand, found));
         }
         Expr::Bool(_) | Expr::Float(_) | Expr::Int(_) | Expr::String(_) => {}
         Expr::Interpolated(block) => collect_block(block, found),

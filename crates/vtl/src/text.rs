@@ -16,7 +16,7 @@ pub(crate) fn java(value: &Value, bytes_max: usize) -> Result<Cow<'_, str>, Rend
         return Ok(Cow::Borrowed(text));
     }
     let mut out = String::new();
-    write_java(value, None, bytes_max, &mut out)?;
+    write_java(value, None, bytes_max, DEPTH_MAX, &mut out)?;
     Ok(Cow::Owned(out))
 }
 
@@ -32,10 +32,11 @@ pub(crate) fn write_java(
     value: &Value,
     scope: Option<&dyn Scope>,
     bytes_max: usize,
+    depth_max: usize,
     out: &mut String,
 ) -> Result<(), RenderError> {
     let host = |host: Host| scope.and_then(|scope| scope.text(host)).unwrap_or_default();
-    write_nested(value, &host, bytes_max, DEPTH_MAX, out)
+    write_nested(value, &host, bytes_max, depth_max, out)
 }
 
 fn write_nested(
@@ -48,6 +49,15 @@ fn write_nested(
     let depth_left = depth_left.checked_sub(1).ok_or(RenderError::Depth)?;
     match value {
         Value::Bool(bool) => out.push_str(if *bool { "true" } else { "false" }),
+        Value::Entry(entry) => {
+            let entry = entry.entries();
+            for (index, item) in entry.values().enumerate() {
+                if index != 0 {
+                    out.push('=');
+                }
+                write_nested(item, host, bytes_max, depth_left, out)?;
+            }
+        }
         Value::Float(float) => write_double(*float, out),
         Value::Host(id) => out.push_str(&host(*id)),
         Value::Int(int) => write_int(*int, out),
@@ -101,7 +111,7 @@ fn write_json(
             }
             out.push(']');
         }
-        Value::Map(map) => {
+        Value::Entry(map) | Value::Map(map) => {
             out.push('{');
             for (index, (key, item)) in map.entries().iter().enumerate() {
                 if index != 0 {

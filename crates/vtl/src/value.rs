@@ -20,6 +20,8 @@ use crate::text;
 pub enum Value {
     /// `true` or `false`
     Bool(bool),
+    /// One entry of a map, with the keys `key` and `value`; prints as `key=value`.
+    Entry(Map),
     /// A Java `Double`.
     Float(f64),
     /// An object that only the [`Scope`](crate::Scope) knows.
@@ -235,7 +237,7 @@ impl<T: Contents> Drop for Cell<T> {
                         cell.0.get_mut().move_containers(&mut pending);
                     }
                 }
-                Value::Map(Map(mut map)) => {
+                Value::Entry(Map(mut map)) | Value::Map(Map(mut map)) => {
                     if let Some(cell) = Rc::get_mut(&mut map) {
                         cell.0.get_mut().move_containers(&mut pending);
                     }
@@ -265,5 +267,5 @@ impl Contents for IndexMap<Arc<str>, Value> {
 }
 
 fn is_container(value: &Value) -> bool {
-    matches!(value, Value::List(_) | Value::Map(_))
+    matches!(value, Value::Entry(_) | Value::List(_) | Value::Map(_))
 }
