@@ -20,7 +20,7 @@ pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
 /// per token grows with them. Brackets in strings count, so it is generous.
 const BRACKETS_MAX: usize = 200;
 
-/// Reads a template as JSON if it is JSON, else as YAML.
+/// Reads a template as JSON if it begins like JSON, else as YAML.
 pub(crate) fn parse(text: &str, file: u32, diagnostics: &mut Diagnostics) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > TEMPLATE_BYTES_MAX {
@@ -33,30 +33,14 @@ pub(crate) fn parse(text: &str, file: u32, diagnostics: &mut Diagnostics) -> Opt
             .hint("AWS accepts 1 MB at most: split it into several templates");
         return None;
     }
-    if text.trim_start().starts_with('{') {
-        let mut strict = Diagnostics::default();
-        match json::parse(text, file, &mut strict) {
-            Ok(root) => {
-                diagnostics.list.append(&mut strict.list);
-                return Some(root);
-            }
-            Err(error) => {
-                // A YAML flow mapping looks like JSON with unquoted keys.
-                let mut lenient = Diagnostics::default();
-                let root = parse_yaml(text, file, &mut lenient);
-                if error.is_final || lenient.has_errors() {
-                    error.report(diagnostics);
-                    return None;
-                }
-                diagnostics.list.append(&mut lenient.list);
-                return root;
-            }
-        }
+    // `{` alone may also begin a YAML flow mapping with plain keys.
+    let is_json = text
+        .trim_start()
+        .strip_prefix('{')
+        .is_some_and(|rest| rest.trim_start().starts_with(['"', '}']));
+    if is_json {
+        return json::parse(text, file, diagnostics);
     }
-    parse_yaml(text, file, diagnostics)
-}
-
-fn parse_yaml(text: &str, file: u32, diagnostics: &mut Diagnostics) -> Option<Node> {
     if most_open_brackets(text) > BRACKETS_MAX {
         let message =
             format!("more than {BRACKETS_MAX} brackets are open at once; nothing is read");

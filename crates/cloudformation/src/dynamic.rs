@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use api_model::{Node, Value};
 
 use crate::codes;
-use crate::document::excerpt;
 use crate::resolve::Resolver;
 
 const START: &str = "{{resolve:";
@@ -27,13 +26,17 @@ impl Resolver<'_, '_> {
                 }
             }
             Value::List(items) => {
-                for item in items {
+                for (index, item) in items.iter_mut().enumerate() {
+                    let length = self.enter(&format!("[{index}]"));
                     self.replace_dynamic(item, ssm);
+                    self.leave(length);
                 }
             }
             Value::Map(entries) => {
                 for entry in entries {
+                    let length = self.enter(&format!(".{}", entry.key));
                     self.replace_dynamic(&mut entry.value, ssm);
+                    self.leave(length);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Unresolved => {}
@@ -75,8 +78,8 @@ impl Resolver<'_, '_> {
     fn report_dynamic(&mut self, service: &str, name: &str, node: &Node) {
         let message = format!(
             "the dynamic reference to `{}` of {} has no value here; what uses it stays unknown",
-            excerpt(name),
-            excerpt(service)
+            self.shown(name),
+            self.shown(service)
         );
         let finding = self.warning(codes::DYNAMIC_REFERENCE, node.span, message);
         if service == "ssm" {

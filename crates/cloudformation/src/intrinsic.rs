@@ -56,16 +56,16 @@ impl Resolver<'_, '_> {
     /// The resource of that name, if it is there and resolved; a wrong name is reported.
     fn resource(&mut self, name: &str, span: Span) -> Option<&api_model::Resource> {
         let scope = self.scope;
-        let slot = scope.index.get(name).map(|&at| &scope.slots[at]);
-        match slot {
-            Some(_) if self.in_condition() => {
-                let message = format!(
-                    "conditions are decided before resources exist, so `{}` has no value here",
-                    excerpt(name)
-                );
-                self.error(codes::UNKNOWN_NAME, span, message).hint("refer to parameters only");
-                None
-            }
+        let at = scope.index.get(name).copied();
+        if at.is_some() && self.in_condition() {
+            let message = format!(
+                "conditions are decided before resources exist, so `{}` has no value here",
+                excerpt(name)
+            );
+            self.error(codes::UNKNOWN_NAME, span, message).hint("refer to parameters only");
+            return None;
+        }
+        match at.map(|at| &scope.slots[at]) {
             Some(Slot::Ready(resource)) => Some(resource),
             Some(Slot::Pending) => None,
             Some(Slot::Excluded) => {
@@ -80,7 +80,7 @@ impl Resolver<'_, '_> {
             }
             None => {
                 let candidates = scope.index.keys().chain(scope.parameters.keys()).copied();
-                let near = nearest(name, candidates.chain(PSEUDO_PARAMETERS));
+                let near = self.suggest(name, candidates.chain(PSEUDO_PARAMETERS));
                 let message = format!(
                     "the template defines no parameter or resource `{}`, so the value is not known",
                     excerpt(name)
@@ -137,7 +137,7 @@ impl Resolver<'_, '_> {
             Attribute::OnlyOnAws => {
                 let message = format!(
                     "attribute `{}` of `{}` is made by AWS when it is deployed; what uses it stays unknown",
-                    excerpt(name),
+                    self.shown(name),
                     excerpt(owner)
                 );
                 self.warning(codes::CUSTOM_RESOURCE, span, message)
@@ -148,7 +148,7 @@ impl Resolver<'_, '_> {
                 let message = format!(
                     "`{}`, an {resource_type}, has no attribute `{}`",
                     excerpt(owner),
-                    excerpt(name)
+                    self.shown(name)
                 );
                 let hint = nearest(name, known.iter().copied()).map_or_else(
                     || format!("it has: {}", known.join(", ")),
@@ -269,7 +269,7 @@ impl Resolver<'_, '_> {
             _ => {
                 let message = format!(
                     "index `{}` selects nothing from a list of {}",
-                    excerpt(&index),
+                    self.shown(&index),
                     items.len()
                 );
                 self.error(codes::SELECT_INDEX, index_span, message)
@@ -354,10 +354,14 @@ impl Resolver<'_, '_> {
             _ => scope.mappings.get(map.as_str()).and_then(|found| found.find(&top)),
         };
         let siblings = parent.map(Node::entries).unwrap_or_default().iter();
-        let near = nearest(key, siblings.map(|entry| entry.key.as_str()));
+        let siblings = siblings.map(|entry| entry.key.as_str());
+        let near = match at {
+            0 => self.suggest(key, scope.mappings.keys().copied()),
+            _ => self.suggest(key, siblings),
+        };
         let message = match at {
-            0 => format!("the template defines no mapping `{}`", excerpt(key)),
-            _ => format!("mapping `{}` has no key `{}` here", excerpt(&map), excerpt(key)),
+            0 => format!("the template defines no mapping `{}`", self.shown(key)),
+            _ => format!("mapping `{}` has no key `{}` here", self.shown(&map), self.shown(key)),
         };
         let hint = near.map_or_else(
             || "add it to the section `Mappings`".to_owned(),
@@ -375,8 +379,8 @@ impl Resolver<'_, '_> {
         if let Some(value) = scope.exports.get(&name) {
             return self.copied(value, span);
         }
-        let near = nearest(&name, scope.exports.keys().map(String::as_str));
-        let message = format!("no template given before this one exports `{}`", excerpt(&name));
+        let near = self.suggest(&name, scope.exports.keys().map(String::as_str));
+        let message = format!("no template given before this one exports `{}`", self.shown(&name));
         let hint = near.map_or_else(
             || "give the template that exports it first".to_owned(),
             |near| format!("write `{}`", excerpt(near)),

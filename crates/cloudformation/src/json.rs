@@ -7,35 +7,17 @@ use api_model::{Diagnostics, Entry, Node, Position, Span, Value};
 use crate::document::{Budget, DEPTH_MAX, report_duplicate};
 use crate::{codes, scalar};
 
-/// Why a text is not a JSON document.
-#[derive(Debug)]
-pub(crate) struct JsonError {
-    /// Whether no other syntax could make sense of the text.
-    pub(crate) is_final: bool,
+/// Reading cannot go on.
+struct JsonError {
+    code: &'static str,
     span: Span,
     message: &'static str,
 }
 
-impl JsonError {
-    /// Reports it as a finding.
-    pub(crate) fn report(&self, diagnostics: &mut Diagnostics) {
-        if self.is_final {
-            diagnostics.error(codes::TOO_LARGE, self.span, self.message);
-        } else {
-            let message = format!("not valid JSON: {}; nothing is read", self.message);
-            diagnostics.error(codes::SYNTAX, self.span, message);
-        }
-    }
-}
-
-/// Parses one JSON document ([RFC 8259]).
+/// Parses one JSON document ([RFC 8259]); nothing is returned after a syntax error.
 ///
 /// [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
-pub(crate) fn parse(
-    text: &str,
-    file: u32,
-    diagnostics: &mut Diagnostics,
-) -> Result<Node, JsonError> {
+pub(crate) fn parse(text: &str, file: u32, diagnostics: &mut Diagnostics) -> Option<Node> {
     let mut parser = Parser {
         text,
         at: 0,
@@ -44,12 +26,14 @@ pub(crate) fn parse(
         budget: Budget::default(),
         diagnostics,
     };
-    let root = parser.value(1)?;
-    parser.skip_space();
-    if parser.at < text.len() {
-        return Err(parser.error("something follows the document"));
+    match parser.document() {
+        Ok(root) => Some(root),
+        Err(JsonError { code, span, message }) => {
+            let message = format!("not readable as JSON: {message}; nothing is read");
+            diagnostics.error(code, span, message);
+            None
+        }
     }
-    Ok(root)
 }
 
 struct Parser<'a> {
@@ -63,12 +47,19 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    fn document(&mut self) -> Result<Node, JsonError> {
+        let root = self.value(1)?;
+        self.skip_space();
+        if self.at < self.text.len() {
+            return Err(self.error("something follows the document"));
+        }
+        Ok(root)
+    }
+
     fn value(&mut self, depth: usize) -> Result<Node, JsonError> {
         self.skip_space();
         if depth > DEPTH_MAX {
-            return Err(
-                self.too_large("the template is nested more than 100 levels deep; nothing is read")
-            );
+            return Err(self.too_large("it is nested more than 100 levels deep"));
         }
         let start = self.position;
         let before = self.at;
@@ -85,7 +76,7 @@ impl Parser<'_> {
         };
         let text_bytes = if matches!(value, Value::String(_)) { self.at - before } else { 0 };
         if !self.budget.take(1, text_bytes) {
-            return Err(self.too_large("the template holds more values than are read"));
+            return Err(self.too_large("it holds more values than are read"));
         }
         Ok(Node::new(value, self.span(start)))
     }
@@ -252,10 +243,10 @@ impl Parser<'_> {
     }
 
     fn error(&self, message: &'static str) -> JsonError {
-        JsonError { is_final: false, span: self.span(self.position), message }
+        JsonError { code: codes::SYNTAX, span: self.span(self.position), message }
     }
 
     fn too_large(&self, message: &'static str) -> JsonError {
-        JsonError { is_final: true, ..self.error(message) }
+        JsonError { code: codes::TOO_LARGE, ..self.error(message) }
     }
 }

@@ -91,7 +91,8 @@ impl fmt::Debug for Options {
 /// Loads templates as stacks, in the order given: what one exports, the next
 /// ones can import.
 ///
-/// Every file of `sources` is a template. When the findings hold an error, the
+/// Every file of `sources` is a template. Findings are in the order of their
+/// places. When the findings hold an error, the
 /// stacks are what could be read and must not be served.
 pub fn load(sources: &Sources, options: &Options) -> (Vec<Stack>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -115,6 +116,7 @@ pub fn load(sources: &Sources, options: &Options) -> (Vec<Stack>, Diagnostics) {
     if stacks.len() == sources.files.len() {
         parameter::check_names(&options.parameters, &declared, &mut diagnostics);
     }
+    diagnostics.list.sort_by_key(|one| (one.span.file, one.span.start));
     (stacks, diagnostics)
 }
 

@@ -1,5 +1,7 @@
 //! The name that was probably meant.
 
+use api_model::Diagnostics;
+
 /// The candidate nearest to `name` by edit distance, if it is near enough to
 /// be a slip: a third of the name, and at least one edit.
 pub(crate) fn nearest<'a>(
@@ -24,6 +26,19 @@ pub(crate) fn nearest<'a>(
 
 /// Longest name that is worth a suggestion; bounds the cost of one comparison.
 const NAME_CHARS_MAX: usize = 128;
+
+/// Like [`nearest`], but only for the first findings of a load: nobody reads
+/// the suggestion of the hundredth, and each costs a comparison with all names.
+pub(crate) fn suggest<'a>(
+    findings: &Diagnostics,
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if findings.list.len() < SUGGESTIONS_MAX { nearest(name, candidates) } else { None }
+}
+
+/// How many findings may be made before no more names are suggested.
+const SUGGESTIONS_MAX: usize = 100;
 
 /// How many names are compared; bounds the cost of one wrong name.
 const CANDIDATES_MAX: usize = 500;

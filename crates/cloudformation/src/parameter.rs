@@ -1,5 +1,6 @@
 //! `Parameters`: declarations, values and constraints.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use api_model::{Diagnostic, Diagnostics, Entry, Node, Span, Value};
@@ -54,6 +55,15 @@ pub(crate) fn check_names(
     }
 }
 
+/// The values of parameters.
+pub(crate) struct Values<'a> {
+    /// By name; each parameter of the template has one.
+    pub(crate) by_name: HashMap<&'a str, Node>,
+    /// Texts that no message may repeat: values of `NoEcho` parameters, and
+    /// values from SSM.
+    pub(crate) secrets: Vec<String>,
+}
+
 /// The [parameters] of one template with their values; what has no usable value
 /// is unresolved, and reported.
 ///
@@ -63,10 +73,11 @@ pub(crate) fn evaluate<'a>(
     options: &Options,
     earlier_ssm: &BTreeMap<String, String>,
     diagnostics: &mut Diagnostics,
-) -> HashMap<&'a str, Node> {
+) -> Values<'a> {
     let given: HashMap<&str, &str> =
         options.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut values = HashMap::new();
+    let mut by_name = HashMap::new();
+    let mut secrets = Vec::new();
     for entry in entries {
         let first = diagnostics.list.len();
         let declaration = Declaration::read(entry, diagnostics);
@@ -81,9 +92,14 @@ pub(crate) fn evaluate<'a>(
         }
         let is_wrong = found.iter().any(|one| one.severity == api_model::Severity::Error);
         let value = value.filter(|_| !is_wrong).unwrap_or(Value::Unresolved);
-        values.insert(entry.key.as_str(), Node::new(value, entry.key_span));
+        let value = Node::new(value, entry.key_span);
+        if declaration.is_some_and(|declaration| declaration.is_secret()) {
+            secrets.extend(value.as_text().map(Cow::into_owned));
+            secrets.extend(value.items().iter().filter_map(|item| Some(item.as_text()?.into())));
+        }
+        by_name.insert(entry.key.as_str(), value);
     }
-    values
+    Values { by_name, secrets }
 }
 
 /// How the value of a parameter is written.
@@ -141,6 +157,11 @@ impl<'a> Declaration<'a> {
 
     fn attribute(&self, name: &str) -> Option<&'a Node> {
         self.attributes.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
+    }
+
+    fn is_secret(&self) -> bool {
+        let no_echo = self.attribute("NoEcho").and_then(Node::as_text);
+        self.is_ssm || no_echo.is_some_and(|no_echo| !no_echo.eq_ignore_ascii_case("false"))
     }
 
     /// The given value, else the default; a missing one is reported.
@@ -209,7 +230,8 @@ impl<'a> Declaration<'a> {
                 allowed.iter().take(HINT_VALUES_MAX).map(|value| excerpt(value)).collect();
             let more = if shown.len() < allowed.len() { ", …" } else { "" };
             self.refuse("is not one of the allowed values", diagnostics)
-                .hint(format!("give one of: {}{more}", shown.join(", ")));
+                .hint
+                .get_or_insert_with(|| format!("give one of: {}{more}", shown.join(", ")));
         }
     }
 
@@ -225,7 +247,8 @@ impl<'a> Declaration<'a> {
             Ok(regex) if items.iter().all(|item| regex.is_match(item)) => {}
             Ok(_) => {
                 self.refuse("does not match `AllowedPattern`", diagnostics)
-                    .hint(format!("the whole value must match `{}`", excerpt(&pattern)));
+                    .hint
+                    .get_or_insert_with(|| format!("match `{}` as a whole", excerpt(&pattern)));
             }
             Err(_) => {
                 let message = "this `AllowedPattern` cannot be evaluated here (look-around and back-references are not supported), so the value is not checked against it";

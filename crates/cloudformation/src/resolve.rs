@@ -8,7 +8,7 @@ use api_model::{Diagnostic, Diagnostics, Entry, Node, Resource, Span, Value};
 use crate::condition::is_condition_function;
 use crate::document::{excerpt, size};
 use crate::function::{self, FUNCTIONS};
-use crate::nearest::nearest;
+use crate::nearest::{nearest, suggest};
 use crate::physical::Names;
 use crate::{codes, template};
 
@@ -16,6 +16,8 @@ use crate::{codes, template};
 pub(crate) struct Scope<'a> {
     pub(crate) names: Names,
     pub(crate) parameters: HashMap<&'a str, Node>,
+    /// Parameter values that no message may repeat.
+    pub(crate) secrets: Vec<String>,
     pub(crate) mappings: HashMap<&'a str, &'a Node>,
     /// `None`: not decided, and why has been reported.
     pub(crate) conditions: HashMap<&'a str, Option<bool>>,
@@ -156,11 +158,27 @@ impl<'s, 'a> Resolver<'s, 'a> {
     }
 
     fn within(&mut self, step: &str, node: &Node) -> Option<Node> {
+        let length = self.enter(step);
+        let value = self.resolve(node);
+        self.leave(length);
+        value
+    }
+
+    /// Adds a step to the property path; the answer is for [`Self::leave`].
+    pub(crate) fn enter(&mut self, step: &str) -> usize {
         let length = self.path.len();
         self.path.push_str(step);
-        let value = self.resolve(node);
+        length
+    }
+
+    pub(crate) fn leave(&mut self, length: usize) {
         self.path.truncate(length);
-        value
+    }
+
+    /// A resolved text as it may stand in a message: without secret values.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        let is_secret = |secret: &String| !secret.is_empty() && text.contains(secret.as_str());
+        if self.scope.secrets.iter().any(is_secret) { "***".to_owned() } else { excerpt(text) }
     }
 
     fn call(&mut self, name: &str, argument: &Node, span: Span) -> Option<Node> {
@@ -279,13 +297,22 @@ impl<'s, 'a> Resolver<'s, 'a> {
             return *value;
         }
         let message = format!("the template defines no condition `{}`", excerpt(name));
-        let near = nearest(name, scope.conditions.keys().copied());
+        let near = self.suggest(name, scope.conditions.keys().copied());
         let finding = self.error(codes::UNKNOWN_CONDITION, span, message);
         match near {
             Some(near) => finding.hint(format!("write `{near}`")),
             None => finding.hint("define it in the section `Conditions`"),
         };
         None
+    }
+
+    /// The name that was probably meant.
+    pub(crate) fn suggest<'n>(
+        &self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        suggest(self.diagnostics, name, candidates)
     }
 
     /// Reports an error at the value at hand.

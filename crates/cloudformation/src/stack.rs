@@ -7,7 +7,7 @@ use api_model::{Diagnostics, Node, Resource, Span, Stack, Value};
 use crate::condition::{self, chain};
 use crate::document::excerpt;
 use crate::dynamic::SsmParameters;
-use crate::nearest::nearest;
+use crate::nearest::{nearest, suggest};
 use crate::physical::{API_ID_TAG, Names, is_api_id};
 use crate::resolve::{Resolver, Room, Scope, Slot};
 use crate::template::{Declared, Template, literal, members};
@@ -33,7 +33,8 @@ pub(crate) fn build(
         parameter::evaluate(template.parameters, options, &earlier.ssm_parameters, diagnostics);
     let mut scope = Scope {
         names,
-        parameters,
+        parameters: parameters.by_name,
+        secrets: parameters.secrets,
         mappings: template.mappings.iter().map(|one| (one.key.as_str(), &one.value)).collect(),
         conditions: HashMap::new(),
         index: (template.resources.iter().enumerate())
@@ -100,13 +101,13 @@ fn check_type(resource: &Declared<'_>, diagnostics: &mut Diagnostics) {
         let message =
             format!("`{}` needs the SAM transform, which is not supported yet", excerpt(name));
         diagnostics
-            .error(codes::TRANSFORM, resource.span, message)
+            .error(codes::TRANSFORM, resource.type_span, message)
             .at(resource.logical_id, "Type")
             .hint("give the processed template: `aws cloudformation get-template --template-stage Processed`");
     } else if !resource_type::is_well_formed(name) {
         let message = format!("`{}` is no resource type", excerpt(name));
         diagnostics
-            .error(codes::RESOURCE_TYPE, resource.span, message)
+            .error(codes::RESOURCE_TYPE, resource.type_span, message)
             .at(resource.logical_id, "Type")
             .hint("write `AWS::Service::Resource`");
     } else if !types.contains(&name) {
@@ -119,7 +120,7 @@ fn check_type(resource: &Declared<'_>, diagnostics: &mut Diagnostics) {
         let message =
             format!("API Gateway has no resource type `{}`, so it cannot be served", excerpt(name));
         diagnostics
-            .error(codes::RESOURCE_TYPE_UNKNOWN, resource.span, message)
+            .error(codes::RESOURCE_TYPE_UNKNOWN, resource.type_span, message)
             .at(resource.logical_id, "Type")
             .hint(format!("write `{}`", near.unwrap_or("AWS::ApiGatewayV2::Api")));
     }
@@ -182,12 +183,16 @@ fn report_depends_on(
     } else {
         format!("the template has no resource `{}` to depend on", excerpt(name))
     };
-    let near = nearest(name, scope.index.keys().copied().filter(|id| *id != resource.logical_id));
+    let near = suggest(
+        diagnostics,
+        name,
+        scope.index.keys().copied().filter(|id| *id != resource.logical_id),
+    );
     let finding =
         diagnostics.error(codes::DEPENDS_ON, span, message).at(resource.logical_id, "DependsOn");
     match near {
-        Some(near) => finding.hint(format!("write `{near}`")),
-        None => finding.hint("remove it or name the logical id of a resource"),
+        Some(near) if name != resource.logical_id => finding.hint(format!("write `{near}`")),
+        _ => finding.hint("remove it or name the logical id of another resource"),
     };
 }
 
@@ -375,7 +380,7 @@ fn remember(
 ) {
     for (name, value, span) in exports {
         if earlier.exports.contains_key(&name) {
-            let message = format!("`{}` is exported already", excerpt(&name));
+            let message = "another output exports this name already";
             diagnostics
                 .error(codes::DUPLICATE_EXPORT, span, message)
                 .hint("export names are unique in an account and region");

@@ -23,6 +23,7 @@ pub(crate) struct Declared<'a> {
     pub(crate) span: Span,
     /// Empty if missing; reported.
     pub(crate) resource_type: String,
+    pub(crate) type_span: Span,
     pub(crate) properties: Option<&'a Node>,
     pub(crate) metadata: Option<&'a Node>,
     pub(crate) depends_on: Vec<(String, Span)>,
@@ -91,7 +92,14 @@ pub(crate) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
             "Resources" => {
                 template.resources = members(value, "Resources", diagnostics)
                     .iter()
-                    .filter_map(|entry| read_resource(entry, diagnostics))
+                    .filter_map(|entry| {
+                        let first = diagnostics.list.len();
+                        let resource = read_resource(entry, diagnostics);
+                        for finding in &mut diagnostics.list[first..] {
+                            finding.logical_id.get_or_insert_with(|| entry.key.clone());
+                        }
+                        resource
+                    })
                     .collect();
             }
             "Transform" => report_transform(value, diagnostics),
@@ -230,6 +238,7 @@ fn read_resource<'a>(entry: &'a Entry, diagnostics: &mut Diagnostics) -> Option<
         logical_id: &entry.key,
         span: entry.key_span,
         resource_type: String::new(),
+        type_span: entry.key_span,
         properties: None,
         metadata: None,
         depends_on: Vec::new(),
@@ -241,6 +250,7 @@ fn read_resource<'a>(entry: &'a Entry, diagnostics: &mut Diagnostics) -> Option<
         match attribute.key.as_str() {
             "Type" => {
                 has_type = true;
+                resource.type_span = value.span;
                 resource.resource_type = literal(value, "Type", diagnostics).unwrap_or_default();
             }
             "Properties" => resource.properties = Some(value),

@@ -346,9 +346,10 @@ impl Builder<'_> {
         let span = Span { file: self.file, start: at, end: at };
         let message = format!("not valid YAML: {info}; nothing is read");
         let finding = self.diagnostics.error(codes::SYNTAX, span, message);
-        let line = text.lines().nth(marker.line().saturating_sub(1)).unwrap_or_default();
-        if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
-            finding.hint("YAML is indented with spaces, and this line starts with a tab");
+        // The scanner may notice a tab only on the line after the place it reports.
+        let mut lines = text.lines().skip(marker.line().saturating_sub(1)).take(2);
+        if lines.any(|line| line.trim_start_matches(' ').starts_with('\t')) {
+            finding.hint("indent with spaces: YAML takes no tabs there");
         }
     }
 

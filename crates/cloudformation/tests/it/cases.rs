@@ -30,7 +30,7 @@ fn every_case_comes_out_as_written() {
         if got != want {
             failures.push(format!("{name}:\n--- want\n{want}\n--- got\n{got}"));
             if update {
-                std::fs::write(&path, format!("{}{SEPARATOR}{got}", input)).unwrap();
+                std::fs::write(&path, format!("{input}{SEPARATOR}{got}")).unwrap();
             }
         }
     }
@@ -43,7 +43,7 @@ fn run(name: &str, input: &str) -> String {
     let mut options = Options::default();
     for line in input.lines().take_while(|line| line.starts_with('#')) {
         let pair = |rest: &str| {
-            let (name, value) = rest.split_once('=').unwrap();
+            let (name, value) = rest.split_once('=').expect("a directive has a value");
             (name.to_owned(), value.to_owned())
         };
         match line[1..].trim().split_once(' ') {
@@ -58,7 +58,7 @@ fn run(name: &str, input: &str) -> String {
         if index == 0 {
             sources.add(name, part);
         } else {
-            let (name, text) = part.split_once('\n').unwrap();
+            let (name, text) = part.split_once('\n').expect("a file name ends its line");
             sources.add(name, text);
         }
     }

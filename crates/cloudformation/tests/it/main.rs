@@ -3,6 +3,7 @@
 mod bounds;
 mod cases;
 mod options;
+mod syntax;
 
 use api_model::{Diagnostics, Severity, Sources, Stack, Value};
 use cloudformation::{Options, load};

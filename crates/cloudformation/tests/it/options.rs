@@ -48,17 +48,34 @@ fn no_finding_repeats_a_parameter_value() {
 Parameters:
   A: {Type: String, NoEcho: true, AllowedPattern: '[0-9]+', MinLength: 30, AllowedValues: [x]}
   B: {Type: Number}
+  C: {Type: String, NoEcho: true}
+Mappings: {M: {Top: {Key: value}}}
 Resources:
-  R: {Type: AWS::SNS::Topic, Properties: {Name: !Select [!Ref A, [a]], X: !FindInMap [M, !Ref A, b]}}
+  T: {Type: AWS::SNS::Topic}
+  R:
+    Type: A::B::C
+    Properties:
+      Index: !Select [!Ref C, [a]]
+      Map: !FindInMap [!Ref C, Top, Key]
+      Top: !FindInMap [M, !Ref C, Key]
+      Second: !FindInMap [M, Top, !Sub 'x${C}x']
+      Import: !ImportValue {Ref: C}
+      Attribute: !GetAtt [T, !Ref C]
+      Secret: !Sub '{{resolve:secretsmanager:${C}:x}}'
+      Parameter: !Join ['', ['{{resolve:ssm:', !Ref C, '}}']]
+      Service: !Sub '{{resolve:${C}}}'
+Outputs:
+  One: {Value: a, Export: {Name: !Ref C}}
+  Two: {Value: a, Export: {Name: !Ref C}}
 ";
     let options = Options {
-        parameters: ["A", "B", "Unknown"]
+        parameters: ["A", "B", "C", "Unknown"]
             .map(|name| (name.to_owned(), "hunter2".to_owned()))
             .into(),
         ..Options::default()
     };
     let (stacks, diagnostics) = load_one(text, &options);
-    assert!(diagnostics.list.len() >= 5, "{}", render(&stacks, &diagnostics));
+    assert!(diagnostics.list.len() >= 14, "{}", render(&stacks, &diagnostics));
     assert!(!render(&stacks, &diagnostics).contains("hunter"));
 }
 
