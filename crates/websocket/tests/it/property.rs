@@ -1,10 +1,10 @@
 //! What holds for all bytes.
 
 use proptest::prelude::*;
-use websocket::write::{self, client};
-use websocket::{Connection, Event, Limits, is_close_code};
+use websocket::write::{self, Fin, client};
+use websocket::{Connection, Event, Limits, MESSAGE_BYTES_MAX, Opcode, is_close_code};
 
-use crate::script::{KEY, LIMITS, describe, stream, transcript};
+use crate::script::{KEY, LIMITS, describe, frame, stream, transcript};
 
 proptest! {
     #[test]
@@ -110,7 +110,7 @@ fn a_vectored_header_is_the_one_written_in_a_row() {
         let payload = "x".repeat(len);
         let mut written = Vec::new();
         write::text(&mut written, &payload);
-        let (header, header_bytes) = write::header(websocket::Opcode::Text, len);
+        let (header, header_bytes) = write::header(Opcode::Text, len);
         assert_eq!(written, [&header[..header_bytes], payload.as_bytes()].concat(), "{len}");
     }
 }
@@ -131,6 +131,18 @@ fn a_long_frame_costs_memory_only_as_it_arrives() {
         transcript(&mut connection, [&body[..]], &limits);
         assert!(connection.pending_bytes() <= 2 * (received * body.len()) + OVERHEAD_BYTES);
     }
+}
+
+#[test]
+fn a_buffer_that_doubles_stops_at_the_largest_message() {
+    let limits = Limits::default();
+    let mut connection = Connection::server();
+    let mut opcode = Opcode::Text;
+    for len in [30_000, 30_000, 30_000, 30_000, 1000] {
+        transcript(&mut connection, [&frame(Fin::More, opcode, &vec![b'a'; len])[..]], &limits);
+        opcode = Opcode::Continuation;
+    }
+    assert!(connection.pending_bytes() <= MESSAGE_BYTES_MAX + OVERHEAD_BYTES);
 }
 
 /// The bookkeeping of something incomplete, and a control frame under way.

@@ -328,8 +328,11 @@ fn a_close_is_written_so_that_it_can_be_read() {
     assert_eq!(written(None), b"\x88\x00");
     assert_eq!(written(Some((1005, "unsaid"))), b"\x88\x00");
     assert_eq!(written(Some((1001, "Going away"))), b"\x88\x0C\x03\xE9Going away");
-    let long = "€".repeat(50);
-    assert_eq!(written(Some((1000, &long))).len(), 2 + 2 + 123);
+    for (character, reason_bytes) in [("x", 123), ("ä", 122), ("€", 123), ("😀", 120)] {
+        let long = character.repeat(130);
+        let want = [&[0x88, 2 + reason_bytes as u8, 0x03, 0xE8], &long.as_bytes()[..reason_bytes]];
+        assert_eq!(written(Some((1000, &long))), want.concat(), "{character}");
+    }
     let mut masked = Vec::new();
     client::close(&mut masked, None, KEY);
     assert_eq!(masked, b"\x88\x80\x37\xFA\x21\x3D");
