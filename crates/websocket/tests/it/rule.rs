@@ -320,7 +320,7 @@ fn a_peer_is_told_the_code_that_fits() {
 
 #[test]
 fn a_close_is_written_so_that_it_can_be_read() {
-    let written = |close| {
+    let written = |close: Option<(u16, &str)>| {
         let mut out = Vec::new();
         write::close(&mut out, close);
         out
