@@ -121,6 +121,11 @@ impl KeySetBuilder<'_> {
         self.csrf = Some(secret);
     }
 
+    /// What is wrong so far, when the set cannot be built anyway.
+    pub fn errors(self) -> Vec<ConfigError> {
+        self.report.errors
+    }
+
     /// Ends the set: each issuer must have a key, and the CSRF secret must be nobody's key.
     pub fn build(mut self) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
         const CSRF: &str = "authorizer.csrf.secret";

@@ -1,0 +1,317 @@
+//! Configuration and keys, from the layers in which an operator writes them.
+//!
+//! The environment of the function comes first: `WSGATE_AUTHORIZER_TOML` (a document with
+//! `[authorizer…]` tables) or `WSGATE_AUTHORIZER_SSM` (the name of a parameter that holds one),
+//! then `WSGATE_AUTHORIZER__SECTION__KEY` (lists and tables as JSON). Layers of a gateway override
+//! it: tables are merged, anything else is replaced.
+
+use std::collections::BTreeMap;
+
+use authorizer::config::{KeySpec, Source};
+use authorizer::{Authorizer, AwsLc, Config, ConfigError, KeySet, Warning};
+use serde_json::{Map, Value};
+
+use crate::handler::{Handler, Keys};
+
+/// Where contents come from. The caller decides what is reachable: the process environment of a
+/// deployed function, or the environment and parameters of a function resource.
+pub trait Sources {
+    /// The value of an environment variable.
+    fn env(&self, name: &str) -> Result<Vec<u8>, SourceError>;
+    /// The content of a file.
+    fn file(&self, path: &str) -> Result<Vec<u8>, SourceError>;
+    /// The value of an SSM parameter, decrypted.
+    fn parameter(&self, name: &str) -> Result<Vec<u8>, SourceError>;
+}
+
+/// Why a content could not be had.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SourceError {
+    /// There is no such thing.
+    #[error("does not exist")]
+    Absent,
+    /// Asking failed; the text says why, without secrets.
+    #[error("cannot be read: {0}")]
+    Failed(String),
+}
+
+/// What [`load`] made.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The function, ready.
+    pub handler: Handler,
+    /// What the operator should know, although it is allowed.
+    pub warnings: Vec<Warning>,
+}
+
+/// Bytes of one content: any key, and any configuration, is much smaller.
+const CONTENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Reads configuration and keys, and reports every error at once.
+///
+/// `environment` is that of the function; variables that do not begin with `WSGATE_AUTHORIZER` are
+/// not looked at. `layers` are the contents of `[authorizer]` tables, each overriding those before.
+pub fn load(
+    environment: &BTreeMap<String, String>,
+    layers: &[&toml::Table],
+    sources: &dyn Sources,
+) -> Result<Loaded, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let mut tree = read_document(environment, sources, &mut errors);
+    apply_variables(environment, &mut tree, &mut errors);
+    for layer in layers {
+        merge(&mut tree, from_toml_table(layer));
+    }
+    if !errors.is_empty() {
+        // What the document says may be missing in the tree: only what is surely wrong is told.
+        return Err(errors);
+    }
+    let (config, mut warnings) = Config::read(&Value::Object(tree))?;
+    let (keys, more) = load_keys(&config, sources)?;
+    warnings.extend(more);
+    Ok(Loaded { handler: Handler::new(Authorizer::new(config), Keys::new(keys)), warnings })
+}
+
+/// Reads the keys that `config` names; to be called again when they may have changed.
+pub fn load_keys(
+    config: &Config,
+    sources: &dyn Sources,
+) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
+    let provider = AwsLc;
+    let mut builder = KeySet::builder(config, &provider);
+    let mut errors = Vec::new();
+    for (n, issuer) in config.issuers().iter().enumerate() {
+        for (m, key) in issuer.keys.iter().enumerate() {
+            let content = match key {
+                KeySpec::Jwks(_) => Err(unavailable("jwks:")),
+                KeySpec::Oidc(_) => Err(unavailable("oidc:")),
+                KeySpec::Static(_, source) => read_source(source, sources),
+            };
+            match content {
+                Ok(content) => builder.add(n, m, &content),
+                Err(error) => {
+                    errors.push(error.at(format!("authorizer.issuers[{n}].keys[{m}]")));
+                }
+            }
+        }
+    }
+    if let Some(source) = config.csrf_secret() {
+        match read_source(source, sources) {
+            Ok(content) => builder.csrf_secret(&content),
+            Err(error) => errors.push(error.at("authorizer.csrf.secret".to_owned())),
+        }
+    }
+    if errors.is_empty() {
+        return builder.build();
+    }
+    errors.extend(builder.errors());
+    Err(errors)
+}
+
+/// A mistake whose place is not known yet.
+struct Misplaced {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl Misplaced {
+    fn at(self, path: String) -> ConfigError {
+        let error = ConfigError::new(path, self.message);
+        match self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+fn unavailable(kind: &str) -> Misplaced {
+    Misplaced {
+        message: format!("{kind} is not available in this version"),
+        hint: Some("pem:, jwk: or hmac: with env:, file: or ssm:"),
+    }
+}
+
+fn read_source(source: &Source, sources: &dyn Sources) -> Result<Vec<u8>, Misplaced> {
+    let content = match source {
+        Source::Env(name) => sources.env(name),
+        Source::File(path) => sources.file(path),
+        Source::Ssm(name) => sources.parameter(name),
+        Source::SecretsManager(_) => return Err(unavailable("secretsmanager:")),
+    };
+    let content =
+        content.map_err(|error| Misplaced { message: format!("{source} {error}"), hint: None })?;
+    if CONTENT_BYTES_MAX < content.len() {
+        let message = format!("{source} is longer than {CONTENT_BYTES_MAX} bytes");
+        return Err(Misplaced { message, hint: None });
+    }
+    Ok(content)
+}
+
+const PREFIX: &str = "WSGATE_AUTHORIZER";
+const DOCUMENT: &str = "WSGATE_AUTHORIZER_TOML";
+const DOCUMENT_PARAMETER: &str = "WSGATE_AUTHORIZER_SSM";
+
+fn read_document(
+    environment: &BTreeMap<String, String>,
+    sources: &dyn Sources,
+    errors: &mut Vec<ConfigError>,
+) -> Map<String, Value> {
+    let (path, text) = match (environment.get(DOCUMENT), environment.get(DOCUMENT_PARAMETER)) {
+        (None, None) => return Map::new(),
+        (Some(text), None) => (DOCUMENT, text.clone()),
+        (None, Some(name)) => {
+            let content = read_source(&Source::Ssm(name.clone()), sources);
+            let text = content.and_then(|content| {
+                String::from_utf8(content)
+                    .map_err(|_| Misplaced { message: "is not text".to_owned(), hint: None })
+            });
+            match text {
+                Ok(text) => (DOCUMENT_PARAMETER, text),
+                Err(error) => {
+                    errors.push(error.at(DOCUMENT_PARAMETER.to_owned()));
+                    return Map::new();
+                }
+            }
+        }
+        (Some(_), Some(_)) => {
+            let message = format!("{DOCUMENT} and {DOCUMENT_PARAMETER} are both set");
+            errors.push(ConfigError::new(DOCUMENT_PARAMETER, message).with_hint("one of them"));
+            return Map::new();
+        }
+    };
+    parse_document(path, &text).unwrap_or_else(|wrong| {
+        errors.extend(wrong);
+        Map::new()
+    })
+}
+
+/// The `[authorizer]` table of a document, which must hold nothing else.
+fn parse_document(path: &str, text: &str) -> Result<Map<String, Value>, Vec<ConfigError>> {
+    let document: toml::Table = toml::from_str(text).map_err(|error| {
+        // Not `Display`, which quotes the line.
+        let line = error.span().map_or(0, |span| {
+            text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
+        });
+        vec![ConfigError::new(path, format!("is not TOML, line {line}"))]
+    })?;
+    let mut tree = from_toml_table(&document);
+    let authorizer = tree.shift_remove("authorizer");
+    let errors: Vec<_> = tree
+        .keys()
+        .map(|key| {
+            ConfigError::new(key, format!("unknown key in {path}"))
+                .with_hint("the document holds [authorizer] tables and nothing else")
+        })
+        .collect();
+    match authorizer {
+        _ if !errors.is_empty() => Err(errors),
+        Some(Value::Object(table)) => Ok(table),
+        Some(_) => Err(vec![ConfigError::new("authorizer", "must be a table")]),
+        None => Ok(Map::new()),
+    }
+}
+
+/// Keys whose values are lists or tables.
+const STRUCTURED: [&str; 10] = [
+    "context_claims",
+    "issuers",
+    "origins",
+    "protocol_markers",
+    "protocol_prefixes",
+    "report_only",
+    "required_claims",
+    "required_scopes",
+    "sources",
+    "submit",
+];
+/// Keys whose values are true or false.
+const FLAGS: [&str; 2] = ["origin_wildcards", "protocol_bare"];
+
+fn apply_variables(
+    environment: &BTreeMap<String, String>,
+    tree: &mut Map<String, Value>,
+    errors: &mut Vec<ConfigError>,
+) {
+    for (name, text) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if name == DOCUMENT || name == DOCUMENT_PARAMETER {
+            continue;
+        }
+        let Some(keys) = rest.strip_prefix("__").map(str::to_ascii_lowercase) else {
+            errors.push(
+                ConfigError::new(name, "unknown variable").with_hint(format!(
+                    "{DOCUMENT}, {DOCUMENT_PARAMETER} or {PREFIX}__SECTION__KEY"
+                )),
+            );
+            continue;
+        };
+        let keys: Vec<_> = keys.split("__").collect();
+        let path = format!("authorizer.{}", keys.join("."));
+        let set = typed(keys[keys.len() - 1], text)
+            .and_then(|value| place(tree, &keys, value).ok_or("is not a table"));
+        if let Err(message) = set {
+            let hint = format!("set by the variable {name}");
+            errors.push(ConfigError::new(path, message).with_hint(hint));
+        }
+    }
+}
+
+/// The value that the text of a variable stands for, by its key.
+fn typed(key: &str, text: &str) -> Result<Value, &'static str> {
+    if STRUCTURED.contains(&key) {
+        let value: Value = serde_json::from_str(text).map_err(|_| "must be JSON")?;
+        return if value.is_array() || value.is_object() {
+            Ok(value)
+        } else {
+            Err("must be a list")
+        };
+    }
+    if FLAGS.contains(&key) {
+        return text.parse::<bool>().map(Value::from).map_err(|_| "must be true or false");
+    }
+    match text.parse::<u64>() {
+        Ok(number) if key.ends_with("bytes_max") => Ok(number.into()),
+        _ => Ok(text.into()),
+    }
+}
+
+fn place(tree: &mut Map<String, Value>, keys: &[&str], value: Value) -> Option<()> {
+    let (last, sections) = keys.split_last()?;
+    let mut table = tree;
+    for section in sections {
+        let entry = table.entry(*section).or_insert_with(|| Value::Object(Map::new()));
+        table = entry.as_object_mut()?;
+    }
+    table.insert((*last).to_owned(), value);
+    Some(())
+}
+
+fn merge(tree: &mut Map<String, Value>, layer: Map<String, Value>) {
+    for (key, value) in layer {
+        match (tree.get_mut(&key), value) {
+            (Some(Value::Object(below)), Value::Object(above)) => merge(below, above),
+            (_, value) => drop(tree.insert(key, value)),
+        }
+    }
+}
+
+fn from_toml_table(table: &toml::Table) -> Map<String, Value> {
+    table.iter().map(|(key, value)| (key.clone(), from_toml(value))).collect()
+}
+
+/// The same tree in JSON. Dates become lists with an object and non-finite numbers null: no setting
+/// is like that, so that they end as errors.
+fn from_toml(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(flag) => (*flag).into(),
+        toml::Value::Datetime(date) => serde_json::json!([{ "date": date.to_string() }]),
+        toml::Value::Array(items) => items.iter().map(from_toml).collect(),
+        toml::Value::Table(table) => Value::Object(from_toml_table(table)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
