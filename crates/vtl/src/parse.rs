@@ -67,7 +67,7 @@ impl Names {
 
 /// How a block ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum End {
+enum Stop {
     Else,
     ElseIf,
     End,
@@ -108,16 +108,16 @@ impl<'s> Parser<'s, '_> {
     fn whole(&mut self) -> Result<Block, Error> {
         let (block, end, at) = self.block()?;
         match end {
-            End::Source => Ok(block),
-            End::Else => self.fail(at, Reason::Unopened("else")),
-            End::ElseIf => self.fail(at, Reason::Unopened("elseif")),
-            End::End => self.fail(at, Reason::Unopened("end")),
+            Stop::Source => Ok(block),
+            Stop::Else => self.fail(at, Reason::Unopened("else")),
+            Stop::ElseIf => self.fail(at, Reason::Unopened("elseif")),
+            Stop::End => self.fail(at, Reason::Unopened("end")),
         }
     }
 
     /// Reads up to the directive that ends the block, which is taken. Also
     /// returns where that directive begins.
-    fn block(&mut self) -> Result<(Block, End, usize), Error> {
+    fn block(&mut self) -> Result<(Block, Stop, usize), Error> {
         let mut out = Pieces::default();
         loop {
             // Blanks in front of `#set` vanish, but only where no text runs into them.
@@ -130,7 +130,7 @@ impl<'s> Parser<'s, '_> {
             out.text(text);
             let at = self.cursor.at;
             match self.cursor.peek() {
-                None => return Ok((out.finish(), End::Source, at)),
+                None => return Ok((out.finish(), Stop::Source, at)),
                 Some('$') => self.dollar(0, &mut out)?,
                 Some('\\') => self.backslashes(&mut out)?,
                 Some(_) => {
@@ -245,14 +245,15 @@ impl<'s> Parser<'s, '_> {
         out.text("$");
         self.cursor.at += 1;
         // Velocity loses the mark of a quiet reference that is none.
-        if run == 0 && self.cursor.peek() == Some('!') {
+        let rest = self.cursor.rest();
+        if rest.starts_with('!') && !rest.starts_with("!{") {
             self.cursor.at += 1;
         }
         Ok(())
     }
 
     /// A `#`: a comment, a directive, or text.
-    fn hash(&mut self, out: &mut Pieces) -> Result<Option<End>, Error> {
+    fn hash(&mut self, out: &mut Pieces) -> Result<Option<Stop>, Error> {
         let rest = self.cursor.rest();
         if rest.starts_with("##") {
             self.cursor.take_line();
@@ -292,7 +293,7 @@ impl<'s> Parser<'s, '_> {
         name: &'s str,
         length: usize,
         out: &mut Pieces,
-    ) -> Result<Option<End>, Error> {
+    ) -> Result<Option<Stop>, Error> {
         let at = self.cursor.at;
         self.cursor.at += length;
         match name {
@@ -300,12 +301,12 @@ impl<'s> Parser<'s, '_> {
             "foreach" => self.nested(|parser| parser.foreach(at, out))?,
             "else" => {
                 self.cursor.take_blank_line_end();
-                return Ok(Some(End::Else));
+                return Ok(Some(Stop::Else));
             }
-            "elseif" => return Ok(Some(End::ElseIf)),
+            "elseif" => return Ok(Some(Stop::ElseIf)),
             "end" => {
                 self.cursor.take_blank_line_end();
-                return Ok(Some(End::End));
+                return Ok(Some(Stop::End));
             }
             "stop" => out.push(Node::Stop),
             "break" => {
@@ -315,7 +316,7 @@ impl<'s> Parser<'s, '_> {
                 out.push(if self.loops == 0 { Node::Stop } else { Node::Break });
             }
             // `#set` without a parenthesis is text, as in Velocity.
-            "set" => out.text(&self.cursor.slice(at, at + length)),
+            "set" => out.text(self.cursor.slice(at, at + length)),
             "define" | "evaluate" | "include" | "macro" | "parse" => {
                 return self.fail(at, Reason::Unsupported(name.to_owned()));
             }
@@ -324,7 +325,7 @@ impl<'s> Parser<'s, '_> {
                 if self.cursor.peek() == Some('(') || name.starts_with('@') {
                     return self.fail(at, Reason::Unsupported(name.to_owned()));
                 }
-                out.text(&self.cursor.slice(at, at + length));
+                out.text(self.cursor.slice(at, at + length));
             }
         }
         Ok(None)
@@ -351,12 +352,12 @@ impl<'s> Parser<'s, '_> {
                 test = crate::ast::Expr::Bool(false);
             }
             match end {
-                End::Source => return self.fail(at, Reason::Unterminated("`#if`")),
-                End::End => break,
-                End::Else if in_else => return self.fail(end_at, Reason::Unopened("else")),
-                End::ElseIf if in_else => return self.fail(end_at, Reason::Unopened("elseif")),
-                End::Else => in_else = true,
-                End::ElseIf => {
+                Stop::Source => return self.fail(at, Reason::Unterminated("`#if`")),
+                Stop::End => break,
+                Stop::Else if in_else => return self.fail(end_at, Reason::Unopened("else")),
+                Stop::ElseIf if in_else => return self.fail(end_at, Reason::Unopened("elseif")),
+                Stop::Else => in_else = true,
+                Stop::ElseIf => {
                     self.open_directive()?;
                     test = self.expression()?;
                     self.close_directive()?;
@@ -391,10 +392,10 @@ impl<'s> Parser<'s, '_> {
         let (body, end, end_at) = self.block()?;
         self.loops -= 1;
         match end {
-            End::End => {}
-            End::Source => return self.fail(at, Reason::Unterminated("`#foreach`")),
-            End::Else => return self.fail(end_at, Reason::Unopened("else")),
-            End::ElseIf => return self.fail(end_at, Reason::Unopened("elseif")),
+            Stop::End => {}
+            Stop::Source => return self.fail(at, Reason::Unterminated("`#foreach`")),
+            Stop::Else => return self.fail(end_at, Reason::Unopened("else")),
+            Stop::ElseIf => return self.fail(end_at, Reason::Unopened("elseif")),
         }
         out.push(Node::Foreach(Box::new(Foreach { slot, list, body })));
         Ok(())

@@ -117,7 +117,7 @@ impl<'r> Render<'r> {
         out: &mut String,
     ) -> Result<Flow, RenderError> {
         for (condition, block) in arms {
-            if self.value(condition)?.is_true() {
+            if self.condition(condition)? {
                 return self.block(block, out);
             }
         }
@@ -327,7 +327,7 @@ impl<'r> Render<'r> {
                 }
                 Value::Map(map)
             }
-            Expr::Not(inner) => Value::Bool(!self.value(inner)?.is_true()),
+            Expr::Not(inner) => Value::Bool(!self.condition(inner)?),
             Expr::Range(ends) => self.range(&ends.0, &ends.1)?,
             Expr::Reference(reference) => self.reference(reference)?,
             Expr::String(text) => Value::String(text.clone()),
@@ -356,24 +356,50 @@ impl<'r> Render<'r> {
         Ok(Value::List(list))
     }
 
+    /// Whether `expr` holds. As in Velocity, a literal, a text, a list or the
+    /// result of a calculation never does, whatever it is; a reference does
+    /// unless it is null or `false`.
+    fn condition(&mut self, expr: &'r Expr) -> Result<bool, RenderError> {
+        match expr {
+            Expr::Bool(bool) => Ok(*bool),
+            Expr::Chain(_, rest) => {
+                let value = self.value(expr)?;
+                let last = rest.last().map(|(operator, _)| *operator);
+                Ok(value.is_true() && !last.is_some_and(is_calculation))
+            }
+            Expr::Not(inner) => Ok(!self.condition(inner)?),
+            Expr::Reference(reference) => Ok(self.reference(reference)?.is_true()),
+            Expr::Float(_)
+            | Expr::Int(_)
+            | Expr::Interpolated(_)
+            | Expr::List(_)
+            | Expr::Map(_)
+            | Expr::Range(_)
+            | Expr::String(_) => Ok(false),
+        }
+    }
+
     fn chain(
         &mut self,
         first: &'r Expr,
         rest: &'r [(Operator, Expr)],
     ) -> Result<Value, RenderError> {
+        if let Some((Operator::And | Operator::Or, _)) = rest.first() {
+            let mut holds = self.condition(first)?;
+            for (operator, operand) in rest {
+                // The right side only runs if it can still change the answer.
+                if holds == (*operator == Operator::And) {
+                    holds = self.condition(operand)?;
+                }
+            }
+            return Ok(Value::Bool(holds));
+        }
         let mut value = self.value(first)?;
         // Where the text of a null operand comes from.
         let mut source = first;
         for (operator, operand) in rest {
-            value = match operator {
-                Operator::And if !value.is_true() => Value::Bool(false),
-                Operator::Or if value.is_true() => Value::Bool(true),
-                Operator::And | Operator::Or => Value::Bool(self.value(operand)?.is_true()),
-                _ => {
-                    let right = self.value(operand)?;
-                    self.binary((&value, source), *operator, (&right, operand))?
-                }
-            };
+            let right = self.value(operand)?;
+            value = self.binary((&value, source), *operator, (&right, operand))?;
             source = operand;
         }
         Ok(value)
@@ -476,6 +502,24 @@ impl<'r> Render<'r> {
             }
             _ => Ok(Value::Null),
         }
+    }
+}
+
+fn is_calculation(operator: Operator) -> bool {
+    match operator {
+        Operator::Add
+        | Operator::Divide
+        | Operator::Multiply
+        | Operator::Remainder
+        | Operator::Subtract => true,
+        Operator::And
+        | Operator::Equal
+        | Operator::Greater
+        | Operator::GreaterOrEqual
+        | Operator::Less
+        | Operator::LessOrEqual
+        | Operator::NotEqual
+        | Operator::Or => false,
     }
 }
 

@@ -45,7 +45,7 @@ impl Value {
         matches!(self, Self::Null)
     }
 
-    /// Whether `#if` takes the branch: everything but null and `false` does.
+    /// Whether a reference with this value counts as true: all but null and `false` do.
     pub fn is_true(&self) -> bool {
         !matches!(self, Self::Null | Self::Bool(false))
     }

@@ -69,7 +69,7 @@ impl Render<'_> {
                 self.work(length - at)?;
                 self.keep(&Value::List(list.clone()), item);
                 list.items_mut().insert(at, item.clone());
-                Value::Null
+                void()
             }
             ("addAll", [Value::List(other)]) => {
                 let items = other.items().clone();
@@ -100,7 +100,7 @@ impl Render<'_> {
             },
             ("clear", []) => {
                 drop(std::mem::take(&mut *list.items_mut()));
-                Value::Null
+                void()
             }
             ("contains", [item]) => Value::Bool(self.position(list, item)?.is_some()),
             ("indexOf", [item]) => self.position(list, item)?.map_or(Value::Int(-1), int),
@@ -184,7 +184,7 @@ impl Render<'_> {
                 self.work(entries.len())?;
                 self.changed.push(Value::Map(map.clone()));
                 map.entries_mut().extend(entries);
-                Value::Null
+                void()
             }
             ("remove", [key]) => {
                 let key = self.text(key)?;
@@ -193,7 +193,7 @@ impl Render<'_> {
             }
             ("clear", []) => {
                 drop(std::mem::take(&mut *map.entries_mut()));
-                Value::Null
+                void()
             }
             ("keySet", []) => {
                 self.work(map.entries().len())?;
@@ -218,6 +218,11 @@ fn entry((key, value): (&Arc<str>, &Value)) -> Value {
     Value::Entry(pair.into_iter().collect())
 }
 
+/// What a method without a result gives: it prints nothing.
+fn void() -> Value {
+    Value::from("")
+}
+
 /// A length as Java's int.
 pub(super) fn int(number: usize) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
@@ -229,8 +234,8 @@ fn number(value: &Value, name: &str, args: &[Value]) -> Value {
         // Java's conversion cuts off and saturates, and so does this.
         ("intValue", [], Value::Float(float)) => Value::Int(i64::from(*float as i32)),
         ("longValue", [], Value::Float(float)) => Value::Int(*float as i64),
-        ("doubleValue", [], Value::Int(int)) => Value::Float(*int as f64),
-        ("doubleValue", [], Value::Float(float)) => Value::Float(*float),
+        ("doubleValue" | "floatValue", [], Value::Int(int)) => Value::Float(*int as f64),
+        ("doubleValue" | "floatValue", [], Value::Float(float)) => Value::Float(*float),
         ("compareTo", [other], _)
             if std::mem::discriminant(other) == std::mem::discriminant(value) =>
         {
