@@ -4,3 +4,7 @@
 mod cases;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod tidy;

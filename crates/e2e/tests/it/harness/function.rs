@@ -96,9 +96,7 @@ fn act(action: &str, request: &Message, event: &Value, talk: &Exchange) -> Answe
         "die-midway" => Answer::DieMidway,
         "echo" => Answer::json(json!({ "statusCode": 200, "body": event["body"] }).to_string()),
         "endless" => Answer::Endless(rest.parse().unwrap_or_else(|_| bad(action))),
-        "event" => {
-            Answer::json(json!({ "statusCode": 200, "body": request.text() }).to_string())
-        }
+        "event" => Answer::json(json!({ "statusCode": 200, "body": request.text() }).to_string()),
         "hang" => Answer::Hang,
         "post" => {
             let (text, then) = rest.split_once(" then ").unwrap_or_else(|| bad(action));

@@ -46,7 +46,7 @@ pub(crate) struct Gateway {
     stdout: Output,
     stderr: Output,
     pub(crate) secrets: Arc<Secrets>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 /// How a gateway ended that did not get ready.
@@ -82,7 +82,18 @@ impl Gateway {
         let admin = place.parse().expect("the admin address is an address");
         // The ready line itself is where the token is handed over.
         let admin_token = secrets.register("admin token", token);
-        Ok(Self { child, listen, admin, admin_token, ready, lines, stdout, stderr, secrets, folder })
+        Ok(Self {
+            child,
+            listen,
+            admin,
+            admin_token,
+            ready,
+            lines,
+            stdout,
+            stderr,
+            secrets,
+            _folder: folder,
+        })
     }
 
     /// Sends one request to the public port on a connection of its own.
@@ -108,11 +119,6 @@ impl Gateway {
     /// Process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// The folder that holds its templates, configuration and user folders.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// What it wrote to stderr so far.

@@ -46,7 +46,7 @@ impl Wire {
     }
 
     /// Ends the connection; unread bytes make the kernel send a reset.
-    pub(crate) fn abort(&mut self) {
+    pub(crate) fn abort(&self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 

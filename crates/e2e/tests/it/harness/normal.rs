@@ -23,7 +23,7 @@ pub(crate) struct Normaliser {
 impl Normaliser {
     pub(crate) fn new() -> Self {
         let pattern = [
-            r#"(?P<latency>"integrationLatency": \d+)"#,
+            r#"(?P<latency>"integrationLatency": ?\d+)"#,
             r#"(?:"(?P<key>[A-Za-z]+)" ?: ?"?)?(?:"#,
             r"(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)",
             r"|(?P<clf>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)",

@@ -76,7 +76,7 @@ pub(crate) fn play(mut script: Script, session: &str) -> (String, String) {
         let mut headers = Vec::new();
         while let Some(more) = lines.next_if(|next| next.starts_with(">   ")) {
             transcript += &format!("{more}\n");
-            let (name, value) = more[4..].split_once(':').unwrap_or((&more[4..], ""));
+            let (name, value) = more[4..].split_once(':').unwrap_or_else(|| (&more[4..], ""));
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
         let output = player.step(&Step { command: command.to_owned(), headers });
@@ -95,7 +95,9 @@ impl Player {
         let command = self.fill(&step.command)?;
         let mut headers = Vec::new();
         for (name, value) in &step.headers {
-            headers.push((name.clone(), self.fill(value)?));
+            // A bare `Name:` drops a default header; `{{empty}}` sends it without a value.
+            let value = if value == "{{empty}}" { " ".to_owned() } else { self.fill(value)? };
+            headers.push((name.clone(), value));
         }
         let (verb, rest) = command.split_once(' ').unwrap_or((&command, ""));
         let (first, more) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -198,8 +200,9 @@ impl Player {
         let listen = self.script.gateway.listen;
         let (answer, client) = Client::open(listen, target, headers).map_err(text_of)?;
         self.capture_refusal(target, &answer);
-        if let Some(id) = self.script.talk.lock().connecting.take() {
-            self.script.vars.insert(name.to_owned(), id);
+        let id = self.script.talk.lock().connecting.take();
+        if let Some(id) = id {
+            self.know(name, &id);
         }
         if let Some(client) = client {
             self.clients.insert(name.to_owned(), client);
@@ -216,8 +219,14 @@ impl Player {
         };
         let value: Value = serde_json::from_str(&answer).map_err(text_of)?;
         let id = value["connectionId"].as_str().ok_or("no connectionId in the answer")?;
-        self.script.vars.insert(name.to_owned(), id.to_owned());
+        self.know(name, id);
         Ok(String::new())
+    }
+
+    /// Makes `{{NAME}}` the connection id, and `{{NAME.encoded}}` its form in a path.
+    fn know(&mut self, name: &str, id: &str) {
+        self.script.vars.insert(name.to_owned(), id.to_owned());
+        self.script.vars.insert(format!("{name}.encoded"), id.replace('=', "%3D"));
     }
 
     fn close(&mut self, name: &str, rest: &str) -> Played {
@@ -294,7 +303,7 @@ impl Player {
     }
 
     /// `FUNCTION [POINTER…]`: the next event, whole or the members named.
-    fn event(&mut self, name: &str, pointers: &str) -> Played {
+    fn event(&self, name: &str, pointers: &str) -> Played {
         let server = self.script.functions.get(name).ok_or("unknown function")?;
         let request = server.next().ok_or("no event arrived")?;
         let event: Value = serde_json::from_slice(&request.body).map_err(text_of)?;
@@ -312,7 +321,7 @@ impl Player {
     }
 
     /// `[HEADER…]`: the back end's next request, with all headers or those named.
-    fn request(&mut self, names: &str) -> Played {
+    fn request(&self, names: &str) -> Played {
         let request = self.script.backend.next().ok_or("no request arrived")?;
         let mut shown = format!("{} {}\n", request.method(), request.target());
         if names.is_empty() {
@@ -337,7 +346,7 @@ impl Player {
     }
 
     /// `[ATTEMPT]`: status and code of what was refused, newest first.
-    fn refusals(&mut self, attempt: &str) -> Played {
+    fn refusals(&self, attempt: &str) -> Played {
         let target = match attempt {
             "" => "/refusals".to_owned(),
             attempt => format!("/refusals?attempt={attempt}"),
@@ -356,7 +365,8 @@ impl Player {
             let closing = client.send(&Frame::close(Some(1000), END_REASON));
             while closing.is_ok()
                 && !matches!(client.receive(), Ok(Incoming::End | Incoming::Close(..)) | Err(_))
-            {}
+            {
+            }
         }
         self.clients.clear();
         let mut report = match self.script.gateway.stop() {
@@ -364,6 +374,9 @@ impl Player {
             Some(status) if !status.success() => format!("! the gateway ended with {status}\n"),
             Some(_) => String::new(),
         };
+        for request in self.script.backend.unread() {
+            report += &format!("! unread request of the back end: {}\n", request.start);
+        }
         for (name, server) in &self.script.functions {
             for request in server.unread() {
                 let event: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
@@ -429,12 +442,13 @@ fn show_incoming(incoming: &Incoming) -> String {
         Incoming::End => "end".to_owned(),
         Incoming::Ping(bytes) => format!("ping {}", String::from_utf8_lossy(bytes)),
         Incoming::Pong(bytes) => format!("pong {}", String::from_utf8_lossy(bytes)),
+        Incoming::Text(text) if text.is_empty() => "text (empty)".to_owned(),
         Incoming::Text(text) => format!("text {}", shorten(text)),
     }
 }
 
 fn show_answer(answer: &Message, shown: Shown) -> String {
-    let body = shorten(&answer.text());
+    let body = shorten(&answer.text()).replace('\r', "");
     if shown == Shown::Full {
         return format!("{}\n{}{body}", answer.start, sorted_headers(answer));
     }

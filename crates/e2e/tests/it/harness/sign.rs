@@ -49,8 +49,5 @@ pub(crate) fn headers(
     )
     .expect("the target is a valid URI");
     let (instructions, _) = sign(request, &params).expect("the key signs").into_parts();
-    instructions
-        .headers()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

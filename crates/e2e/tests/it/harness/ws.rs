@@ -126,7 +126,7 @@ impl Client {
         self.wire.write(bytes)
     }
 
-    pub(crate) fn abort(&mut self) {
+    pub(crate) fn abort(&self) {
         self.wire.abort();
     }
 
