@@ -201,7 +201,10 @@ impl<'s> Parser<'s, '_> {
             Some('$') => self.dollar(run, out),
             Some('#') => {
                 let word = self.cursor.directive_word();
-                let known = word.is_some_and(|(name, _)| DIRECTIVES.contains(&name));
+                let mut known = word.is_some_and(|(name, _)| DIRECTIVES.contains(&name));
+                if run % 2 == 0 && self.set_ahead().is_some() {
+                    known = false; // Velocity keeps all backslashes before `#set`.
+                }
                 match (word, run % 2) {
                     (Some((_, length)), 1) => {
                         // Escaped: the word is text.
@@ -271,6 +274,8 @@ impl<'s> Parser<'s, '_> {
         let Some((name, length)) = self.cursor.directive_word() else {
             out.text("#");
             self.cursor.at += 1;
+            // A number behind it ends the text: blanks before `#set` vanish here too.
+            out.text(self.cursor.take_while(|char| char.is_ascii_digit()));
             return Ok(None);
         };
         self.directive(name, length, out)

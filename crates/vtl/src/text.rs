@@ -67,7 +67,10 @@ fn write_nested(
                 if index != 0 {
                     out.push_str(", ");
                 }
-                write_nested(item, host, bytes_max, depth_left, out)?;
+                match item {
+                    Value::List(inner) if inner.is_same(list) => out.push_str("(this Collection)"),
+                    _ => write_nested(item, host, bytes_max, depth_left, out)?,
+                }
             }
             out.push(']');
         }
@@ -79,7 +82,10 @@ fn write_nested(
                 }
                 out.push_str(key);
                 out.push('=');
-                write_nested(item, host, bytes_max, depth_left, out)?;
+                match item {
+                    Value::Map(inner) if inner.is_same(map) => out.push_str("(this Map)"),
+                    _ => write_nested(item, host, bytes_max, depth_left, out)?,
+                }
             }
             out.push('}');
         }

@@ -1,10 +1,12 @@
 //! Operators on two values.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::Render;
 use crate::ast::{Expr, Operator};
 use crate::error::RenderError;
+use crate::scope::Miss;
 use crate::value::Value;
 
 impl Render<'_> {
@@ -47,12 +49,13 @@ impl Render<'_> {
     fn operand_text(&mut self, value: &Value, source: &Expr) -> Result<String, RenderError> {
         match (value, source) {
             (Value::Null, Expr::Reference(reference)) => {
-                Ok(match (reference.quiet, self.miss(reference)) {
-                    (false, crate::scope::Miss::Source) => reference.source.to_string(),
-                    _ => String::new(),
+                Ok(match self.miss(reference) {
+                    Miss::Empty => String::new(),
+                    // Even of a quiet one.
+                    Miss::Source => reference.source.to_string(),
                 })
             }
-            _ => self.text(value).map(std::borrow::Cow::into_owned),
+            _ => self.text(value).map(Cow::into_owned),
         }
     }
 }

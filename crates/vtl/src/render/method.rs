@@ -50,7 +50,7 @@ impl Render<'_> {
         let fail = || argument(name, reference);
         Ok(match (name, args) {
             // `count()` is what API Gateway calls it.
-            ("size" | "count" | "length", []) => int(list.items().len()),
+            ("size" | "count", []) => int(list.items().len()),
             ("isEmpty", []) => Value::Bool(list.items().is_empty()),
             ("get", [index @ Value::Int(0..)]) => {
                 let items = list.items();
