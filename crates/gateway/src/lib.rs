@@ -1,5 +1,6 @@
 //! gateway
 
+pub mod ca;
 pub mod cache;
 pub mod mask;
 pub mod sigv4;
