@@ -1,1 +1,53 @@
-fn main() {}
+//! Tasks of this repository, run as `cargo xtask TASK`.
+//!
+//! It is plain std on purpose: it is built before anything else.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task speaks to a terminal")]
+
+mod machine;
+mod test;
+mod tool;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test [--yes] [--without TOOL]...   sets up what the tests need, and runs everything
+cargo xtask ci-tools                           installs what only .ci/run needs
+
+TOOL is one of: chromium, certutil, cfn-lint";
+
+/// Why a task failed, for a person; more than a line where a line to copy helps.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if cfg!(windows) {
+        eprintln!("Windows is not supported; use Linux, macOS or WSL");
+        return ExitCode::FAILURE;
+    }
+    let done = match words.as_slice() {
+        ["test", options @ ..] => match test::Options::parse(options) {
+            Ok(options) => test::run(&options),
+            Err(complaint) => return usage(&complaint),
+        },
+        ["ci-tools"] => tool::install_cargo_deny(),
+        ["--help" | "-h" | "help"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => return usage("which task?"),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(complaint: &str) -> ExitCode {
+    eprintln!("xtask: {complaint}\n\n{USAGE}");
+    ExitCode::from(2)
+}

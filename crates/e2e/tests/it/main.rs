@@ -7,4 +7,6 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod serve;
+#[cfg(test)]
 mod tidy;
