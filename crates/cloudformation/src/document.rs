@@ -10,15 +10,19 @@ pub(crate) const TEMPLATE_BYTES_MAX: usize = 4 << 20;
 /// Deepest nesting of lists and mappings; the readers of the tree recurse.
 pub(crate) const DEPTH_MAX: usize = 100;
 
-/// Most values of one template after aliases are expanded: about 100 MB.
-pub(crate) const NODES_MAX: usize = 1_000_000;
+/// Most values of one template after aliases are expanded: about 50 MB.
+pub(crate) const NODES_MAX: usize = 500_000;
 
 /// Most text of one template after aliases are expanded, in bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
 
-/// Most brackets open at once in text given to the YAML scanner, whose cost
-/// per token grows with them. Brackets in strings count, so it is generous.
+/// Most brackets open at once in text given to the YAML scanner. Brackets in
+/// strings count, so it is generous.
 const BRACKETS_MAX: usize = 200;
+
+/// Most work for the YAML scanner, which looks at every open bracket for every
+/// token: the sum of both over the text, about half a second.
+const BRACKET_STEPS_MAX: usize = 20_000_000;
 
 /// Reads a template as JSON if it begins like JSON, else as YAML.
 pub(crate) fn parse(text: &str, file: u32, diagnostics: &mut Diagnostics) -> Option<Node> {
@@ -41,29 +45,31 @@ pub(crate) fn parse(text: &str, file: u32, diagnostics: &mut Diagnostics) -> Opt
     if is_json {
         return json::parse(text, file, diagnostics);
     }
-    if most_open_brackets(text) > BRACKETS_MAX {
-        let message =
-            format!("more than {BRACKETS_MAX} brackets are open at once; nothing is read");
-        diagnostics.error(codes::TOO_LARGE, file_start(file), message);
+    if has_too_many_brackets(text) {
+        let message = "too many brackets are open at once; nothing is read";
+        diagnostics
+            .error(codes::TOO_LARGE, file_start(file), message)
+            .hint("write the template in block style, or as JSON");
         return None;
     }
     yaml::parse(text, file, diagnostics)
 }
 
-fn most_open_brackets(text: &str) -> usize {
+fn has_too_many_brackets(text: &str) -> bool {
     let mut open = 0usize;
-    let mut most = 0;
+    let mut steps = 0usize;
     for byte in text.bytes() {
         match byte {
-            b'[' | b'{' => {
-                open += 1;
-                most = most.max(open);
-            }
+            b'[' | b'{' => open += 1,
             b']' | b'}' => open = open.saturating_sub(1),
+            b',' | b':' => steps += 2 * open,
             _ => {}
         }
+        if open > BRACKETS_MAX || steps > BRACKET_STEPS_MAX {
+            return true;
+        }
     }
-    most
+    false
 }
 
 /// What has been built so far, against the bounds.

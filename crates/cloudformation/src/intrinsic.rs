@@ -331,33 +331,20 @@ impl Resolver<'_, '_> {
         let [Some(map), Some(top), Some(second)] = texts else {
             return Some(unknown);
         };
-        let mut level = self.scope.mappings.get(map.as_str()).copied();
-        let mut missing = (level.is_none()).then_some((0, &map));
-        for (at, key) in [(1, &top), (2, &second)] {
-            if let Some(found) = level {
-                level = found.find(key);
-                if level.is_none() {
-                    missing = Some((at, key));
-                }
-            }
+        let scope = self.scope;
+        let mapping = scope.mappings.get(map.as_str());
+        let tops = mapping.and_then(|mapping| mapping.get(top.as_str()));
+        let value = tops.and_then(|tops| tops.get(second.as_str()));
+        if let Some(value) = value {
+            return Some(self.copied(value, span));
         }
-        let Some((at, key)) = missing else {
-            return level.map(|value| self.copied(value, span)).or(Some(unknown));
-        };
         if let Some(default) = default {
             return self.resolve(default);
         }
-        let scope = self.scope;
-        let parent = match at {
-            0 => None,
-            1 => scope.mappings.get(map.as_str()).copied(),
-            _ => scope.mappings.get(map.as_str()).and_then(|found| found.find(&top)),
-        };
-        let siblings = parent.map(Node::entries).unwrap_or_default().iter();
-        let siblings = siblings.map(|entry| entry.key.as_str());
-        let near = match at {
-            0 => self.suggest(key, scope.mappings.keys().copied()),
-            _ => self.suggest(key, siblings),
+        let (at, key, near) = match (mapping, tops) {
+            (None, _) => (0, &map, self.suggest(&map, scope.mappings.keys().copied())),
+            (Some(mapping), None) => (1, &top, self.suggest(&top, mapping.keys().copied())),
+            (_, Some(tops)) => (2, &second, self.suggest(&second, tops.keys().copied())),
         };
         let message = match at {
             0 => format!("the template defines no mapping `{}`", self.shown(key)),

@@ -13,15 +13,21 @@ pub(crate) fn nearest<'a>(
         return None;
     }
     let limit = (name.len() / 3).max(1);
-    candidates
-        .into_iter()
-        .take(CANDIDATES_MAX)
-        .filter(|candidate| candidate.len() <= 4 * NAME_CHARS_MAX)
-        .filter(|candidate| candidate.chars().count().abs_diff(name.len()) <= limit)
-        .map(|candidate| (distance(&name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let mut best = None;
+    for (count, candidate) in candidates.into_iter().enumerate() {
+        if count >= CANDIDATES_MAX {
+            return None;
+        }
+        let length = candidate.chars().take(2 * NAME_CHARS_MAX).count();
+        if length.abs_diff(name.len()) <= limit {
+            let found = (distance(&name, candidate), candidate);
+            // Ties go by name: the candidates may come in any order.
+            if found.0 <= limit && best.is_none_or(|best| found < best) {
+                best = Some(found);
+            }
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
 /// Longest name that is worth a suggestion; bounds the cost of one comparison.
@@ -40,8 +46,8 @@ pub(crate) fn suggest<'a>(
 /// How many findings may be made before no more names are suggested.
 const SUGGESTIONS_MAX: usize = 100;
 
-/// How many names are compared; bounds the cost of one wrong name.
-const CANDIDATES_MAX: usize = 500;
+/// Most names that are compared; bounds the cost of one wrong name.
+const CANDIDATES_MAX: usize = 2000;
 
 /// Edits (insert, delete, replace; case alone counts nothing) between two names.
 fn distance(name: &[char], candidate: &str) -> usize {

@@ -14,6 +14,9 @@ use crate::{Options, codes, file_start, scalar};
 /// Longest parameter value, in bytes; AWS's own limit.
 const VALUE_BYTES_MAX: usize = 4096;
 
+/// Most parameters of a template: each may cost the compilation of a pattern.
+const PARAMETERS_MAX: usize = 500;
+
 /// Largest compiled `AllowedPattern`, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -78,7 +81,19 @@ pub(crate) fn evaluate<'a>(
         options.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut by_name = HashMap::new();
     let mut secrets = Vec::new();
+    if let Some(entry) = entries.get(PARAMETERS_MAX) {
+        let message =
+            format!("more than {PARAMETERS_MAX} parameters are declared; the rest is not read");
+        diagnostics
+            .error(codes::TOO_LARGE, entry.key_span, message)
+            .hint("AWS accepts 200 at most");
+    }
     for entry in entries {
+        if by_name.len() >= PARAMETERS_MAX {
+            // Known, so that no reference to it is a second finding.
+            by_name.insert(entry.key.as_str(), Node::new(Value::Unresolved, entry.key_span));
+            continue;
+        }
         let first = diagnostics.list.len();
         let declaration = Declaration::read(entry, diagnostics);
         let value = declaration.as_ref().and_then(|declaration| {

@@ -1,6 +1,6 @@
 //! Which resources a value refers to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use api_model::{Node, Value};
 
@@ -47,9 +47,12 @@ fn collect_sub(argument: &Node, found: &mut impl FnMut(&str)) {
     let Some((text, variables)) = function::sub_parts(argument) else {
         return;
     };
+    let variables: HashSet<&str> = (variables.map(Node::entries).unwrap_or_default().iter())
+        .map(|entry| entry.key.as_str())
+        .collect();
     for piece in function::sub_pieces(text) {
         if let Piece::Name(name) = piece
-            && variables.is_none_or(|variables| variables.find(name).is_none())
+            && !variables.contains(name)
         {
             found(name.split_once('.').map_or(name, |(owner, _)| owner));
         }

@@ -18,7 +18,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) parameters: HashMap<&'a str, Node>,
     /// Parameter values that no message may repeat.
     pub(crate) secrets: Vec<String>,
-    pub(crate) mappings: HashMap<&'a str, &'a Node>,
+    pub(crate) mappings: HashMap<&'a str, Mapping<'a>>,
     /// `None`: not decided, and why has been reported.
     pub(crate) conditions: HashMap<&'a str, Option<bool>>,
     /// Resources by logical id.
@@ -27,6 +27,12 @@ pub(crate) struct Scope<'a> {
     pub(crate) exports: &'a BTreeMap<String, Node>,
     pub(crate) room: Room,
 }
+
+/// The members of a mapping: top key, second key, value.
+pub(crate) type Mapping<'a> = HashMap<&'a str, HashMap<&'a str, &'a Node>>;
+
+/// How many findings may quote resolved values of a template with secrets.
+const SHOWN_MAX: usize = 1000;
 
 /// How far a resource is.
 pub(crate) enum Slot {
@@ -177,6 +183,9 @@ impl<'s, 'a> Resolver<'s, 'a> {
 
     /// A resolved text as it may stand in a message: without secret values.
     pub(crate) fn shown(&self, text: &str) -> String {
+        if !self.scope.secrets.is_empty() && self.diagnostics.list.len() > SHOWN_MAX {
+            return "***".to_owned(); // Looking for secrets costs their number each time.
+        }
         let is_secret = |secret: &String| !secret.is_empty() && text.contains(secret.as_str());
         if self.scope.secrets.iter().any(is_secret) { "***".to_owned() } else { excerpt(text) }
     }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use api_model::{Diagnostics, Node, Resource, Span, Stack, Value};
+use api_model::{Diagnostics, Entry, Node, Resource, Span, Stack, Value};
 
 use crate::condition::{self, chain};
 use crate::document::excerpt;
 use crate::dynamic::SsmParameters;
 use crate::nearest::{nearest, suggest};
 use crate::physical::{API_ID_TAG, Names, is_api_id};
-use crate::resolve::{Resolver, Room, Scope, Slot};
+use crate::resolve::{Mapping, Resolver, Room, Scope, Slot};
 use crate::template::{Declared, Template, literal, members};
 use crate::{Earlier, Options, codes, order, parameter, reference, resource_type};
 
@@ -35,7 +35,7 @@ pub(crate) fn build(
         names,
         parameters: parameters.by_name,
         secrets: parameters.secrets,
-        mappings: template.mappings.iter().map(|one| (one.key.as_str(), &one.value)).collect(),
+        mappings: index_mappings(template.mappings),
         conditions: HashMap::new(),
         index: (template.resources.iter().enumerate())
             .map(|(at, resource)| (resource.logical_id, at))
@@ -74,6 +74,13 @@ pub(crate) fn build(
         resources,
         outputs,
     }
+}
+
+fn index_mappings(mappings: &[Entry]) -> HashMap<&str, Mapping<'_>> {
+    fn index<'a, T>(entries: &'a [Entry], value: impl Fn(&'a Node) -> T) -> HashMap<&'a str, T> {
+        entries.iter().map(|entry| (entry.key.as_str(), value(&entry.value))).collect()
+    }
+    index(mappings, |mapping| index(mapping.entries(), |top| index(top.entries(), |node| node)))
 }
 
 /// Decides which resources are created.
@@ -302,7 +309,7 @@ fn resolve_outputs(
     (outputs, exports)
 }
 
-fn check_output(attributes: &[api_model::Entry], diagnostics: &mut Diagnostics) {
+fn check_output(attributes: &[Entry], diagnostics: &mut Diagnostics) {
     const ATTRIBUTES: [&str; 4] = ["Condition", "Description", "Export", "Value"];
     for attribute in attributes {
         if !ATTRIBUTES.contains(&attribute.key.as_str()) {

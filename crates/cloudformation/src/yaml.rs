@@ -6,7 +6,7 @@ use api_model::{Diagnostics, Entry, Node, Position, Span, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use crate::document::{Budget, DEPTH_MAX, NODES_MAX, excerpt, report_duplicate, size};
-use crate::nearest::nearest;
+use crate::nearest::suggest;
 use crate::{codes, file_start, scalar};
 
 /// Parses the one document of a text; nothing is returned after a syntax error.
@@ -325,8 +325,10 @@ impl Builder<'_> {
 
     fn unknown_tag(&mut self, tag: &Tag, span: Span) -> Node {
         let message = format!("tag `{}` means nothing in a template", excerpt(&tag.to_string()));
+        let short = SHORT_TAGS.iter().map(|(short, _)| *short);
+        let near = suggest(self.diagnostics, &tag.suffix, short);
         let finding = self.diagnostics.error(codes::YAML_FEATURE, span, message);
-        if let Some(name) = nearest(&tag.suffix, SHORT_TAGS.iter().map(|(short, _)| *short)) {
+        if let Some(name) = near {
             finding.hint(format!("write `!{name}`"));
         }
         Node::new(Value::Unresolved, span)
