@@ -2,6 +2,8 @@
 //!
 //! [reference]: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
 
+use std::collections::HashMap;
+
 use api_model::{Node, Span, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -76,6 +78,15 @@ impl Resolver<'_, '_> {
                 self.error(codes::NOT_CREATED, span, message).hint(
                     "use the same condition here: !If [Condition, !Ref ..., !Ref AWS::NoValue]",
                 );
+                None
+            }
+            None if scope.parameters.contains_key(name) => {
+                let message = format!(
+                    "`{}` is a parameter, and only resources have attributes",
+                    excerpt(name)
+                );
+                self.error(codes::UNKNOWN_NAME, span, message)
+                    .hint(format!("write `!Ref {}`", excerpt(name)));
                 None
             }
             None => {
@@ -172,14 +183,22 @@ impl Resolver<'_, '_> {
             let value = self.text(&entry.value, &format!("variable `{}`", excerpt(&entry.key)));
             values.push((entry.key.as_str(), value));
         }
-        let values: std::collections::HashMap<_, _> = values.into_iter().collect();
+        let values: HashMap<_, _> = values.into_iter().collect();
+        let text_span = argument.items().first().map_or(argument.span, |text| text.span);
+        let mut occurrences: HashMap<&str, usize> = HashMap::new();
         let mut result = Some(String::new());
         for piece in function::sub_pieces(text) {
             let piece = match piece {
                 Piece::Text(text) => Some(text.to_owned()),
                 Piece::Name(name) => match values.get(name) {
                     Some(value) => value.clone(),
-                    None => self.sub_name(name, argument.span),
+                    None => {
+                        let (since, nth) = (self.findings(), occurrences.entry(name).or_default());
+                        let value = self.sub_name(name, text_span);
+                        self.move_findings(since, text_span, &format!("${{{name}}}"), *nth);
+                        *nth += 1;
+                        value
+                    }
                 },
             };
             // What follows an unknown piece is still checked.

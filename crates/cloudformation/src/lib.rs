@@ -26,6 +26,7 @@ mod dynamic;
 mod function;
 mod intrinsic;
 mod json;
+mod lines;
 mod nearest;
 mod order;
 mod parameter;
@@ -110,7 +111,8 @@ pub fn load(sources: &Sources, options: &Options) -> (Vec<Stack>, Diagnostics) {
             continue;
         };
         declared.extend(template.parameters.iter().map(|entry| entry.key.clone()));
-        stacks.push(stack::build(&template, name, file, options, &mut earlier, &mut diagnostics));
+        let place = stack::Place { name, file, text: &source.text };
+        stacks.push(stack::build(&template, place, options, &mut earlier, &mut diagnostics));
     }
     // A template that could not be read might have declared the name.
     if stacks.len() == sources.files.len() {

@@ -8,6 +8,7 @@ use api_model::{Diagnostic, Diagnostics, Entry, Node, Resource, Span, Value};
 use crate::condition::is_condition_function;
 use crate::document::{excerpt, size};
 use crate::function::{self, FUNCTIONS};
+use crate::lines::Lines;
 use crate::nearest::{nearest, suggest};
 use crate::physical::Names;
 use crate::{codes, template};
@@ -15,6 +16,7 @@ use crate::{codes, template};
 /// What the names of a template mean, as far as it has been resolved.
 pub(crate) struct Scope<'a> {
     pub(crate) names: Names,
+    pub(crate) lines: Lines<'a>,
     pub(crate) parameters: HashMap<&'a str, Node>,
     /// Parameter values that no message may repeat.
     pub(crate) secrets: Vec<String>,
@@ -31,7 +33,8 @@ pub(crate) struct Scope<'a> {
 /// The members of a mapping: top key, second key, value.
 pub(crate) type Mapping<'a> = HashMap<&'a str, HashMap<&'a str, &'a Node>>;
 
-/// How many findings may quote resolved values of a template with secrets.
+/// How many findings get what costs time: a search for secrets, or for their
+/// place within a text.
 const SHOWN_MAX: usize = 1000;
 
 /// How far a resource is.
@@ -313,6 +316,22 @@ impl<'s, 'a> Resolver<'s, 'a> {
             None => finding.hint("define it in the section `Conditions`"),
         };
         None
+    }
+
+    /// How many findings there are; for [`Self::move_findings`].
+    pub(crate) fn findings(&self) -> usize {
+        self.diagnostics.list.len()
+    }
+
+    /// Moves the findings made after the first `since` ones to where the
+    /// occurrence number `nth` of `needle` stands in a text.
+    pub(crate) fn move_findings(&mut self, since: usize, span: Span, needle: &str, nth: usize) {
+        // Each costs a walk through the text, and nobody reads thousands.
+        if self.diagnostics.list.len() <= SHOWN_MAX {
+            for finding in &mut self.diagnostics.list[since..] {
+                finding.span = self.scope.lines.find(span, needle, nth);
+            }
+        }
     }
 
     /// The name that was probably meant.

@@ -7,23 +7,33 @@ use api_model::{Diagnostics, Entry, Node, Resource, Span, Stack, Value};
 use crate::condition::{self, chain};
 use crate::document::excerpt;
 use crate::dynamic::SsmParameters;
+use crate::lines::Lines;
 use crate::nearest::{nearest, suggest};
 use crate::physical::{API_ID_TAG, Names, is_api_id};
 use crate::resolve::{Mapping, Resolver, Room, Scope, Slot};
 use crate::template::{Declared, Template, literal, members};
 use crate::{Earlier, Options, codes, order, parameter, reference, resource_type};
 
+/// What a template is called, and where it stands.
+pub(crate) struct Place<'a> {
+    /// The name of the stack.
+    pub(crate) name: String,
+    /// Its number among the sources.
+    pub(crate) file: u32,
+    /// Its source.
+    pub(crate) text: &'a str,
+}
+
 /// Builds a stack and adds what it exports to `earlier`.
 pub(crate) fn build(
     template: &Template<'_>,
-    name: String,
-    file: u32,
+    place: Place<'_>,
     options: &Options,
     earlier: &mut Earlier,
     diagnostics: &mut Diagnostics,
 ) -> Stack {
     let names = Names {
-        stack: name.clone(),
+        stack: place.name.clone(),
         region: options.region.clone(),
         account_id: options.account_id.clone(),
         partition: options.partition.clone(),
@@ -33,6 +43,7 @@ pub(crate) fn build(
         parameter::evaluate(template.parameters, options, &earlier.ssm_parameters, diagnostics);
     let mut scope = Scope {
         names,
+        lines: Lines::new(place.text),
         parameters: parameters.by_name,
         secrets: parameters.secrets,
         mappings: index_mappings(template.mappings),
@@ -66,11 +77,11 @@ pub(crate) fn build(
     drop(scope);
     remember(&resources, exports, earlier, diagnostics);
     Stack {
-        name,
+        name: place.name,
         region: options.region.clone(),
         account_id: options.account_id.clone(),
         partition: options.partition.clone(),
-        file,
+        file: place.file,
         resources,
         outputs,
     }
