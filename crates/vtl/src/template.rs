@@ -12,6 +12,23 @@ use crate::scope::Scope;
 pub(crate) const SOURCE_BYTES_MAX: usize = 300 * 1024;
 
 /// A compiled template.
+///
+/// Known are references with properties, `[…]` and methods; `#set`, `#if`,
+/// `#elseif`, `#else`, `#foreach`, `#break`, `#stop`, `#end`; comments,
+/// `#[[…]]#`, escapes, and white space as Velocity 1.7 treats it. Refused are
+/// `#macro`, calls of macros, `#define`, `#include`, `#parse`, `#evaluate`,
+/// `class` and `getClass()`.
+///
+/// Where it deviates from the engine:
+///
+/// - A `#foreach` ends after [`Limits::iterations`] rounds.
+/// - Keys of maps are texts: `{1: "a"}` has the key `1`.
+/// - `keySet()`, `values()`, `entrySet()` and `subList()` are copies, and `split()`
+///   gives a list.
+/// - Whole numbers have 64 bits; a result beyond them is an error.
+/// - Regular expressions run in linear time; look-around, back references and
+///   possessive quantifiers are refused.
+/// - `$` and `#` may end a template, and `3-1` is a calculation.
 #[derive(Debug)]
 pub struct Template {
     pub(crate) block: Block,

@@ -176,3 +176,34 @@ fn nothing_is_defined_in_an_empty_scope() {
     let template = Template::parse("$a $!a ${a.b}").expect("compiles");
     assert_eq!(template.render(&Empty, &Limits::default()).expect("renders"), "$a  ${a.b}");
 }
+
+#[test]
+fn templates_are_shared_between_threads() {
+    fn assert_shared<T: Send + Sync>() {}
+    assert_shared::<Template>();
+}
+
+#[test]
+fn the_template_that_passes_all_parameters_through() {
+    struct Params;
+    impl Scope for Params {
+        fn find(&self, name: &str) -> Option<Value> {
+            matches!(name, "input" | "util").then_some(Value::Host(Host(0)))
+        }
+        fn call(&self, _: Host, method: &str, args: &[Value]) -> Result<Option<Value>, CallError> {
+            Ok(match method {
+                "params" => Some(Value::from(
+                    &serde_json::json!({"path": {}, "header": {"a": "it's", "b": "c"}}),
+                )),
+                "escapeJavaScript" => {
+                    args[0].as_str().map(|text| Value::from(text.replace('\'', "\\'")))
+                }
+                _ => None,
+            })
+        }
+    }
+    let source = "#set($allParams = $input.params())\n{#foreach($type in $allParams.keySet())\n#set($params = $allParams.get($type))\n\"$type\": {#foreach($name in $params.keySet())\"$name\": \"$util.escapeJavaScript($params.get($name)).replaceAll(\"\\\\'\", \"'\")\"#if($foreach.hasNext), #end#end}#if($foreach.hasNext),#end\n#end}";
+    let template = Template::parse(source).expect("compiles");
+    let out = template.render(&Params, &Limits::default()).expect("renders");
+    assert_eq!(out, "{\"path\": {},\"header\": {\"a\": \"it's\", \"b\": \"c\"}}");
+}

@@ -19,10 +19,20 @@ impl Render<'_> {
         reference: &Reference,
     ) -> Result<Value, RenderError> {
         match (value, name, args) {
-            (Value::Host(host), ..) => match self.scope.call(*host, name, args) {
-                Ok(result) => Ok(result.unwrap_or_default()),
-                Err(error) => Err(RenderError::Call { error, line: reference.place.line }),
-            },
+            (Value::Host(host), ..) => {
+                // The host's work is taken to be linear in what goes in and comes out.
+                for text in args.iter().filter_map(Value::as_str) {
+                    self.work_on_text(text.len())?;
+                }
+                match self.scope.call(*host, name, args) {
+                    Ok(result) => {
+                        let result = result.unwrap_or_default();
+                        self.work_on_text(result.as_str().map_or(0, str::len))?;
+                        Ok(result)
+                    }
+                    Err(error) => Err(RenderError::Call { error, line: reference.place.line }),
+                }
+            }
             (Value::Null, ..) => Ok(Value::Null),
             (_, "equals", [other]) => Ok(Value::Bool(self.equals(value, other)?)),
             (_, "toString", []) => {
