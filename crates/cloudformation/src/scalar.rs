@@ -23,7 +23,14 @@ pub(crate) fn number(text: &str) -> Option<Number> {
     {
         return None;
     }
-    let number: Number = serde_json::from_str(text).ok()?;
+    // The standard library reads fractions exactly, which the JSON reader does not.
+    let number: Number = match text.parse::<i64>() {
+        Ok(number) => number.into(),
+        Err(_) => match text.parse::<u64>() {
+            Ok(number) => number.into(),
+            Err(_) => Number::from_f64(text.parse().ok()?)?,
+        },
+    };
     (number.to_string() == text).then_some(number)
 }
 
@@ -43,6 +50,7 @@ mod tests {
     fn numbers_and_booleans_are_recognised() {
         check("30", "Number(Number(30))");
         check("-1.5", "Number(Number(-1.5))");
+        check("-113551.15802466395", "Number(Number(-113551.15802466395))");
         check("true", "Bool(true)");
         check("FALSE", "Bool(false)");
         check("~", "Null");

@@ -47,6 +47,27 @@ fn nesting_is_refused_in_every_syntax() {
 }
 
 #[test]
+fn the_deepest_template_that_is_read_is_resolved() {
+    let levels = 96;
+    for (open, close) in
+        [("!If [Yes, ", ", x]"), ("!Select [0, [", "]]"), ("{a: ", "}"), ("!Join ['', [", "]]")]
+    {
+        let levels = if open.ends_with(", [") { levels / 2 } else { levels };
+        let value = open.repeat(levels) + "deep" + &close.repeat(levels);
+        let text = format!(
+            "Conditions: {{Yes: !Equals [a, a]}}\nResources: {{R: {{Type: A::B::C, Properties: {{P: {value}}}}}}}\n"
+        );
+        assert_eq!(codes(&text), Vec::<&str>::new(), "{open}");
+        let (stacks, _) = load_one(&text, &Options::default());
+        let mut found = stacks[0].resources[0].properties.find("P");
+        while let Some(inner) = found.and_then(|node| node.find("a")) {
+            found = Some(inner);
+        }
+        assert_eq!(found.unwrap().as_text().unwrap(), "deep");
+    }
+}
+
+#[test]
 fn aliases_cannot_multiply_without_bound() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..60 {

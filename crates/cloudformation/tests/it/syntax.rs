@@ -1,6 +1,8 @@
 //! How the same template may be spelled, and where findings say they are.
 
 use cloudformation::Options;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::{load_one, render};
 
@@ -64,5 +66,37 @@ fn every_json_escape_is_read_and_half_a_surrogate_pair_is_refused() {
     assert!(check(&json(r#"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00"#)).contains('😀'));
     for wrong in [r"\ud83d", r"\ude00", r"\ud83dx", r"\x", r"\u12", "\t"] {
         place(&json(wrong));
+    }
+}
+
+/// JSON values without nulls, which templates do not have, and without keys
+/// that mean something.
+fn values() -> impl Strategy<Value = Value> {
+    let text = r#"[ -~äé😀\n\t]{0,12}"#;
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1e6..1e6f64).prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(text.prop_map(|key| format!("k{key}")), inner, 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn json_and_yaml_readers_agree(value in values()) {
+        let template = json!({"Resources": {"R": {"Type": "A::B::C", "Properties": {"P": value}}}});
+        for json in [template.to_string(), format!("{template:#}")] {
+            // The comment makes it YAML.
+            prop_assert_eq!(check(&format!("# YAML\n{json}")), check(&json));
+            let (stacks, _) = load_one(&json, &Options::default());
+            prop_assert_eq!(&stacks[0].resources[0].properties.find("P").unwrap().to_json(), &value);
+        }
     }
 }
