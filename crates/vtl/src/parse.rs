@@ -202,7 +202,7 @@ impl<'s> Parser<'s, '_> {
             Some('#') => {
                 let word = self.cursor.directive_word();
                 let mut known = word.is_some_and(|(name, _)| DIRECTIVES.contains(&name));
-                if run % 2 == 0 && self.set_ahead().is_some() {
+                if run.is_multiple_of(2) && self.set_ahead().is_some() {
                     known = false; // Velocity keeps all backslashes before `#set`.
                 }
                 match (word, run % 2) {
