@@ -1,7 +1,5 @@
 //! How fast templates render: one line of plain references, and a worked example.
 
-#![expect(missing_docs, reason = "criterion's macros")]
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use vtl::{CallError, Host, Limits, Scope, Template, Value};
 
