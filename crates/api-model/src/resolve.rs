@@ -4,6 +4,7 @@
 mod authorizer;
 mod domain;
 mod function;
+pub use function::{find_function, permits};
 mod integration;
 mod route;
 mod stage;

@@ -162,6 +162,8 @@ impl vtl::Scope for Scope<'_> {
     fn miss(&self, reference: &Reference<'_>) -> Miss {
         match reference.root() {
             "context" | "input" | "stageVariables" | "util" => Miss::Empty,
+            // What the template took from those is as empty as they are.
+            _ if reference.is_assigned() => Miss::Empty,
             _ => Miss::Source,
         }
     }

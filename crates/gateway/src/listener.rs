@@ -1,0 +1,157 @@
+//! Listeners: one port for plain text and TLS, told apart by the first byte.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::ca;
+use crate::front::{self, Door};
+use crate::server::Gateway;
+use crate::stream::{Head, Stream};
+
+/// How a listener treats the first byte of a connection.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Whether plain text is served.
+    pub plain: bool,
+    /// TLS, if it is offered.
+    pub tls: Option<Tls>,
+}
+
+/// TLS settings that are made when the first client asks for them.
+#[derive(Clone)]
+pub struct Tls(Arc<Lazy>);
+
+struct Lazy {
+    config: OnceLock<Option<Arc<ServerConfig>>>,
+    make: Box<dyn Fn() -> Result<Arc<ServerConfig>, ca::Error> + Send + Sync>,
+}
+
+impl Tls {
+    /// Settings that `make` yields on first need; its failure is logged once,
+    /// and TLS is refused from then on.
+    pub fn lazy(
+        make: impl Fn() -> Result<Arc<ServerConfig>, ca::Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Lazy { config: OnceLock::new(), make: Box::new(make) }))
+    }
+
+    fn config(&self) -> Option<Arc<ServerConfig>> {
+        let config = self.0.config.get_or_init(|| match (self.0.make)() {
+            Ok(config) => Some(config),
+            Err(error) => {
+                tracing::error!(%error, "TLS is not available");
+                None
+            }
+        });
+        config.clone()
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// Pause after an accept that failed, so that a lack of descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the gateway drains.
+pub(crate) async fn accept(gateway: Arc<Gateway>, listener: TcpListener, policy: Policy) {
+    let mut drain = gateway.drain_watch();
+    loop {
+        // Biased: a drain goes before new clients.
+        tokio::select! {
+            biased;
+            () = draining(&mut drain) => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let (gateway, policy) = (Arc::clone(&gateway), policy.clone());
+                    let owner = Arc::clone(&gateway);
+                    owner.tasks.spawn(async move {
+                        if let Err(error) = serve(gateway, stream, peer, &policy).await {
+                            tracing::debug!(%peer, %error, "connection ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// Resolves when the gateway drains, or is gone.
+async fn draining(drain: &mut watch::Receiver<bool>) {
+    drop(drain.wait_for(|draining| *draining).await);
+}
+
+/// First byte of a TLS record with a handshake message.
+const TLS_HANDSHAKE: u8 = 22;
+
+async fn serve(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    policy: &Policy,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
+    let snapshot = gateway.snapshot.load_full();
+    let limits = &snapshot.settings.limits;
+    let deadline = Instant::now() + limits.head_time;
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let mut first = [0];
+    if timeout_at(deadline, stream.peek(&mut first)).await.map_err(late)?? == 0 {
+        return Ok(());
+    }
+    let head = Head::new(limits.head_bytes);
+    let is_tls = first[0] == TLS_HANDSHAKE;
+    let stream = match policy.tls.as_ref().filter(|_| is_tls).and_then(Tls::config) {
+        Some(config) => {
+            let accepted = timeout_at(deadline, ca::accept(stream, &config)).await;
+            Stream::tls(accepted.map_err(late)??, Arc::clone(&head))
+        }
+        None if is_tls || !policy.plain => return Ok(()),
+        None => Stream::plain(stream, Arc::clone(&head)),
+    };
+    let door = Arc::new(Door { gateway: Arc::clone(&gateway), peer, local, is_tls, head });
+    let service = service_fn(move |request| front::serve(Arc::clone(&door), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head_bytes)
+        .max_headers(limits.headers)
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    drop(snapshot);
+    let mut connection = std::pin::pin!(connection);
+    let mut drain = gateway.drain_watch();
+    // Biased: a drain ends keep-alive before the next request is read.
+    let ended = tokio::select! {
+        biased;
+        () = draining(&mut drain) => None,
+        ended = &mut connection => Some(ended),
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    ended.map_err(io::Error::other)
+}

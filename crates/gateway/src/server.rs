@@ -1,0 +1,193 @@
+//! The gateway as a whole: what is shared, what listens, how it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lambda_host::Client;
+use session::CloseCause;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::{self, AdminToken};
+use crate::admission::Admission;
+use crate::authorize::{Verdict, tag};
+use crate::cache::VerdictCache;
+use crate::id::{IdMint, KEY_BYTES};
+use crate::journal::Journal;
+use crate::listener::{self, Policy};
+use crate::registry::{Registry, Slot};
+use crate::revocation::Revocations;
+use crate::snapshot::Snapshot;
+
+/// Everything that connections share.
+#[derive(Debug)]
+pub struct Gateway {
+    /// What is served now.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The last refusals and failures.
+    pub journal: Journal,
+    pub(crate) registry: Registry,
+    pub(crate) cache: VerdictCache<Verdict>,
+    pub(crate) revocations: Revocations,
+    pub(crate) handshakes: Admission,
+    pub(crate) authorizers: Semaphore,
+    pub(crate) ids: IdMint,
+    pub(crate) client: Client,
+    pub(crate) tasks: TaskTracker,
+    drain: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// A gateway that serves `snapshot`. `id_key` makes connection ids
+    /// recognisable across restarts.
+    pub fn new(snapshot: Snapshot, client: Client, id_key: &[u8; KEY_BYTES]) -> Arc<Self> {
+        let settings = &snapshot.settings;
+        Arc::new(Self {
+            journal: Journal::default(),
+            registry: Registry::default(),
+            cache: VerdictCache::new(settings.cache.bytes_max),
+            revocations: Revocations::new(settings.revocation_keep),
+            handshakes: Admission::default(),
+            authorizers: Semaphore::new(settings.limits.authorizer_concurrency),
+            ids: IdMint::new(id_key, 0),
+            client,
+            tasks: TaskTracker::new(),
+            drain: watch::Sender::new(false),
+            snapshot: ArcSwap::from_pointee(snapshot),
+        })
+    }
+
+    /// Serves another snapshot: open connections see it at their next message,
+    /// and no verdict of the old configuration is reused.
+    pub fn reload(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.cache.clear();
+    }
+
+    /// Whether TLS may present a certificate for `name`.
+    pub fn serves_name(&self, name: &str) -> bool {
+        self.snapshot.load().router.serves_name(name)
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Drops the cached verdicts of a principal.
+    pub(crate) fn forget(&self, api_id: &str, principal_id: Option<&str>) {
+        self.cache.forget(&tag(api_id, principal_id.unwrap_or_default()));
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    pub(crate) fn drain_watch(&self) -> watch::Receiver<bool> {
+        self.drain.subscribe()
+    }
+}
+
+/// Listeners that are bound but do not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    gateway: Arc<Gateway>,
+    public: Vec<(TcpListener, Policy)>,
+    admin: TcpListener,
+    token: AdminToken,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    #[source]
+    pub error: io::Error,
+}
+
+/// Connections that may wait for an accept.
+const BACKLOG: u32 = 4096;
+
+/// Binds an address.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let socket = || -> io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    socket().map_err(|error| BindError { address, error })
+}
+
+impl Server {
+    /// Joins a gateway with its listeners.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        public: Vec<(TcpListener, Policy)>,
+        admin: TcpListener,
+        token: AdminToken,
+    ) -> Self {
+        Self { gateway, public, admin, token }
+    }
+
+    /// Serves until `stop` resolves, then drains: stops accepting, closes all
+    /// connections over a while, and waits for the last one. `now` resolves when
+    /// a second signal wants an immediate end.
+    pub async fn run(self, stop: impl Future<Output = ()>, now: impl Future<Output = ()>) {
+        let Self { gateway, public, admin, token } = self;
+        let mut acceptors = tokio::task::JoinSet::new();
+        for (listener, policy) in public {
+            acceptors.spawn(listener::accept(Arc::clone(&gateway), listener, policy));
+        }
+        let admin = tokio::spawn(admin::accept(Arc::clone(&gateway), admin, token));
+        stop.await;
+        let drain = gateway.snapshot.load().settings.drain;
+        gateway.drain.send_replace(true);
+        while acceptors.join_next().await.is_some() {}
+        // Biased: who asks twice wants no more waiting.
+        tokio::select! {
+            biased;
+            () = now => tracing::warn!("stopped at once"),
+            () = drained(&gateway, drain.spread, drain.grace) => {}
+        }
+        admin.abort();
+    }
+}
+
+/// Closes all connections spread over a while, then waits for the last one.
+async fn drained(gateway: &Gateway, spread: Duration, grace: Duration) {
+    let slots = gateway.registry.select(|_| true);
+    tracing::info!(connections = slots.len(), "draining");
+    let deadline = Instant::now() + grace.max(spread);
+    gateway.tasks.close();
+    let closing = async {
+        let count = u32::try_from(slots.len()).unwrap_or(u32::MAX).max(1);
+        let pause = spread / count;
+        for slot in &slots {
+            Slot::close(slot, CloseCause::Drain);
+            if PAUSE_MIN <= pause {
+                tokio::time::sleep(pause).await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+        gateway.tasks.wait().await;
+    };
+    if tokio::time::timeout_at(deadline, closing).await.is_err() {
+        tracing::warn!(connections = gateway.registry.len(), "grace is over");
+    }
+}
+
+/// Shorter pauses between two closes are not worth a timer.
+const PAUSE_MIN: Duration = Duration::from_millis(1);

@@ -1,0 +1,382 @@
+//! Everything that a reload replaces: model, settings, functions and buckets.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_model::api::{Authorization, Function, Stage, Target};
+use api_model::{Compat, Diagnostics, Model, Span};
+use authorizer_lambda::{Handler, SourceError, Sources as KeySources};
+use lambda_host::{Client, InvokeUrl};
+
+use crate::router::Router;
+use crate::settings::{Builtin, FunctionSettings, SecretSources, Settings, codes};
+use crate::throttle::{Bucket, Rate};
+
+/// An immutable picture of what is served.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The configuration.
+    pub settings: Settings,
+    /// Addresses.
+    pub router: Router,
+    functions: HashMap<String, Entry>,
+    requests: Option<Bucket>,
+    connects: Option<Bucket>,
+    routes: HashMap<(String, String, String), Bucket>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    function: Arc<Function>,
+    callable: Callable,
+}
+
+/// How a function of the templates is invoked.
+#[derive(Clone, Debug)]
+pub enum Callable {
+    /// Nothing here can run it.
+    Absent,
+    /// The built-in authorizer, in-process.
+    Authorizer(Arc<Handler>),
+    /// Answers each event's body.
+    Echo,
+    /// A function somewhere else.
+    Host(Arc<dyn lambda_host::Function>),
+}
+
+/// What the outside lends to [`Snapshot::build`].
+#[derive(Clone, Copy)]
+pub struct Lenders<'a> {
+    /// Client for Invoke APIs.
+    pub client: &'a Client,
+    /// Environment variables and files named by the configuration.
+    pub secrets: &'a dyn SecretSources,
+}
+
+impl std::fmt::Debug for Lenders<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lenders")
+    }
+}
+
+impl Snapshot {
+    /// Puts the parts together. With errors among the findings the snapshot
+    /// must not be served.
+    pub fn build(model: &Model, settings: Settings, lenders: Lenders<'_>) -> (Self, Diagnostics) {
+        let mut out = Diagnostics::default();
+        check_names(model, &settings, &mut out);
+        warn_compat(&settings, &mut out);
+        let mut functions = HashMap::new();
+        for function in &model.functions {
+            let callable = callable(function, model, &settings, lenders, &mut out);
+            let entry = Entry { function: Arc::clone(function), callable };
+            functions.insert(function.arn.clone(), entry);
+        }
+        let snapshot = Self {
+            router: Router::new(model),
+            functions,
+            requests: settings.throttle.requests.map(bucket),
+            connects: settings.throttle.connects.map(bucket),
+            routes: route_buckets(&model.stages),
+            settings,
+        };
+        snapshot.check_uses(model, &mut out);
+        (snapshot, out)
+    }
+
+    /// The function that an ARN names, if `source_arn` may invoke it.
+    pub fn function(&self, arn: &str, source_arn: &str) -> Option<(&Function, &Callable)> {
+        let (base, qualifier) = split_arn(arn);
+        let entry = self.functions.get(base)?;
+        let known = |qualifier: &str| {
+            qualifier == "$LATEST" || entry.function.qualifiers.iter().any(|q| q == qualifier)
+        };
+        if qualifier.is_some_and(|qualifier| !known(qualifier)) {
+            return None;
+        }
+        let permitted = self.settings.compat == Compat::Wsgate
+            || api_model::resolve::permits(
+                &entry.function,
+                qualifier.map(str::to_owned),
+                source_arn,
+            );
+        permitted.then_some((&entry.function, &entry.callable))
+    }
+
+    /// Takes a connect from the account's bucket of new connections.
+    pub fn admit_connect(&self, now: Duration) -> bool {
+        self.connects.as_ref().is_none_or(|bucket| bucket.take(now))
+    }
+
+    /// Takes a request from the account's bucket.
+    pub fn admit_request(&self, now: Duration) -> bool {
+        self.requests.as_ref().is_none_or(|bucket| bucket.take(now))
+    }
+
+    /// Takes a request from the buckets of route and account.
+    pub fn admit_route(&self, stage: &Stage, route_key: &str, now: Duration) -> bool {
+        let has_own = stage.throttle.is_some() || !stage.route_throttles.is_empty();
+        if has_own {
+            let key = (stage.api.api_id.clone(), stage.name.clone(), route_key.to_owned());
+            if self.routes.get(&key).is_some_and(|bucket| !bucket.take(now)) {
+                return false;
+            }
+        }
+        self.admit_request(now)
+    }
+
+    /// A function that nothing here can run is an error for an authorizer of a
+    /// served route, and a warning for an integration.
+    fn check_uses(&self, model: &Model, out: &mut Diagnostics) {
+        const WAYS: &str = "`builtin`, `url`, `command` or `remote`";
+        let mut told = Vec::new();
+        for stage in &model.stages {
+            for route in stage.routes.values() {
+                if let Authorization::Custom(authorizer) = &route.authorization
+                    && let Some((function, span)) = self.absent(&authorizer.function, stage)
+                    && !told.contains(&(function.clone(), true))
+                {
+                    let message = format!(
+                        "the authorizer `{}` needs the function `{function}`, which nothing here can run; no connect could be authorized",
+                        authorizer.logical_id
+                    );
+                    out.error(codes::FUNCTION, span, message)
+                        .hint(format!("write one of {WAYS} under `[functions.{function}]` in wsgate.toml (`builtin` and `url` are available in this version)"));
+                    told.push((function, true));
+                }
+                if let Some(integration) = &route.integration
+                    && let Target::Function(uri) = &integration.target
+                    && let Some((function, span)) = self.absent(uri, stage)
+                    && !told.contains(&(function.clone(), false))
+                {
+                    let message = format!(
+                        "the integration `{}` needs the function `{function}`, which nothing here can run; its calls fail",
+                        integration.logical_id
+                    );
+                    out.warning(codes::FUNCTION, span, message).hint(format!(
+                        "write one of {WAYS} under `[functions.{function}]` in wsgate.toml"
+                    ));
+                    told.push((function, false));
+                }
+            }
+        }
+    }
+
+    /// The name and place of the function behind a URI, if it cannot be invoked.
+    fn absent(&self, uri: &api_model::api::LambdaUri, stage: &Stage) -> Option<(String, Span)> {
+        let arn = uri.arn.resolve(&stage.variables);
+        let (base, qualifier) = split_arn(&arn);
+        match self.functions.get(base) {
+            Some(entry) => {
+                let unknown = qualifier.is_some_and(|qualifier| {
+                    qualifier != "$LATEST"
+                        && !entry.function.qualifiers.iter().any(|q| q == qualifier)
+                });
+                let absent = unknown || matches!(entry.callable, Callable::Absent);
+                absent.then(|| (entry.function.logical_id.clone(), entry.function.span))
+            }
+            None => Some((base.rsplit(':').next().unwrap_or_default().to_owned(), Span::default())),
+        }
+    }
+}
+
+/// Splits a function ARN from its qualifier.
+fn split_arn(arn: &str) -> (&str, Option<&str>) {
+    match arn.match_indices(':').nth(6) {
+        Some((index, _)) => (&arn[..index], Some(&arn[index + 1..])),
+        None => (arn, None),
+    }
+}
+
+fn bucket(rate: api_model::api::Rate) -> Bucket {
+    Bucket::new(Rate { per_second: rate.per_second, burst: rate.burst })
+}
+
+fn route_buckets(stages: &[Arc<Stage>]) -> HashMap<(String, String, String), Bucket> {
+    let mut buckets = HashMap::new();
+    for stage in stages {
+        let predefined = ["$connect", "$disconnect", "$default"].map(str::to_owned);
+        for key in stage.routes.keys().cloned().chain(predefined) {
+            if let Some(rate) = stage.route_throttles.get(&key).copied().or(stage.throttle) {
+                let name = (stage.api.api_id.clone(), stage.name.clone(), key);
+                buckets.entry(name).or_insert_with(|| bucket(rate));
+            }
+        }
+    }
+    buckets
+}
+
+fn settings_of<'s>(function: &Function, settings: &'s Settings) -> Option<&'s FunctionSettings> {
+    let named =
+        |name: &str| name == function.logical_id || name == function.name || name == function.arn;
+    settings.functions.iter().find(|(name, _)| named(name)).map(|(_, settings)| settings)
+}
+
+/// Names in the configuration that mean nothing are mistakes.
+fn check_names(model: &Model, settings: &Settings, out: &mut Diagnostics) {
+    for (name, function) in &settings.functions {
+        let known = model
+            .functions
+            .iter()
+            .any(|f| f.logical_id == *name || f.name == *name || f.arn == *name);
+        if !known {
+            let names: Vec<&str> = model.functions.iter().map(|f| f.logical_id.as_str()).collect();
+            out.error(
+                codes::FUNCTION,
+                function.span,
+                format!("`functions.{name}` names no function of the templates"),
+            )
+            .hint(format!("known are: {}", names.join(", ")));
+        }
+    }
+    let authorizers: Vec<&str> = model
+        .stages
+        .iter()
+        .flat_map(|stage| stage.routes.values())
+        .filter_map(|route| match &route.authorization {
+            Authorization::Custom(authorizer) => Some(authorizer.logical_id.as_str()),
+            Authorization::None => None,
+        })
+        .collect();
+    for name in settings.authorizers.keys() {
+        if !authorizers.contains(&name.as_str()) {
+            out.error(
+                codes::VALUE,
+                Span::default(),
+                format!("`authorizers.{name}` names no authorizer of a served route"),
+            )
+            .hint(format!("known are: {}", authorizers.join(", ")));
+        }
+    }
+}
+
+/// Under `compat = "aws"` the extensions are off; who configured one is told.
+fn warn_compat(settings: &Settings, out: &mut Diagnostics) {
+    if settings.compat != Compat::Aws {
+        return;
+    }
+    for (name, authorizer) in &settings.authorizers {
+        if authorizer.cache_ttl.is_some() || authorizer.session_end.is_some() {
+            out.warning(
+                codes::COMPAT,
+                Span::default(),
+                format!(
+                    "`authorizers.{name}` is ignored: AWS has no verdict cache and no session end"
+                ),
+            );
+        }
+    }
+}
+
+fn callable(
+    function: &Function,
+    model: &Model,
+    settings: &Settings,
+    lenders: Lenders<'_>,
+    out: &mut Diagnostics,
+) -> Callable {
+    let own = settings_of(function, settings);
+    if let Some(url) = own.and_then(|own| own.url.as_deref()) {
+        return match InvokeUrl::new(url, &function.name, lenders.client.clone()) {
+            Ok(host) => Callable::Host(Arc::new(host)),
+            Err(error) => {
+                let span = own.map(|own| own.span).unwrap_or_default();
+                out.error(
+                    codes::FUNCTION,
+                    span,
+                    format!("`functions.{}.url`: {error}", function.logical_id),
+                );
+                Callable::Absent
+            }
+        };
+    }
+    let builtin = own.and_then(|own| own.builtin).or_else(|| match function.builtin.as_deref() {
+        Some("authorizer") => Some(Builtin::Authorizer),
+        Some("echo") => Some(Builtin::Echo),
+        Some(other) => {
+            out.error(
+                codes::FUNCTION,
+                function.span,
+                format!("`wsgate.builtin` is `{other}`; known are authorizer and echo"),
+            )
+            .at(&function.logical_id, "Metadata.wsgate.builtin");
+            None
+        }
+        None => None,
+    });
+    match builtin {
+        None => Callable::Absent,
+        Some(Builtin::Echo) => Callable::Echo,
+        Some(Builtin::Authorizer) => load_authorizer(function, own, model, settings, lenders, out),
+    }
+}
+
+fn load_authorizer(
+    function: &Function,
+    own: Option<&FunctionSettings>,
+    model: &Model,
+    settings: &Settings,
+    lenders: Lenders<'_>,
+    out: &mut Diagnostics,
+) -> Callable {
+    let environment: BTreeMap<String, String> = function.environment.iter().cloned().collect();
+    let empty = toml::Table::new();
+    let layers = [&settings.authorizer, own.map_or(&empty, |own| &own.authorizer)];
+    let sources = FunctionSources { environment: &environment, model, settings, lenders };
+    let place = |path: &str| format!("the authorizer function `{}`: `{path}`", function.logical_id);
+    match authorizer_lambda::load(&environment, &layers, &sources) {
+        Ok(loaded) => {
+            for warning in loaded.warnings {
+                let message = format!("{} {}", place(&warning.path), warning.message);
+                out.warning(codes::AUTHORIZER, function.span, message).at(&function.logical_id, "");
+            }
+            Callable::Authorizer(Arc::new(loaded.handler))
+        }
+        Err(errors) => {
+            for error in errors {
+                let message = format!("{} {}", place(&error.path), error.message);
+                let finding = out.error(codes::AUTHORIZER, function.span, message);
+                finding.at(&function.logical_id, "").hint = error.hint;
+            }
+            Callable::Absent
+        }
+    }
+}
+
+/// What a built-in authorizer may read: its own environment, then the
+/// gateway's; files; and the parameters that are configured or in the templates.
+struct FunctionSources<'a> {
+    environment: &'a BTreeMap<String, String>,
+    model: &'a Model,
+    settings: &'a Settings,
+    lenders: Lenders<'a>,
+}
+
+impl KeySources for FunctionSources<'_> {
+    fn env(&self, name: &str) -> Result<Vec<u8>, SourceError> {
+        let own = self.environment.get(name).cloned();
+        let value = own.or_else(|| self.lenders.secrets.environment(name));
+        value.map(String::into_bytes).ok_or(SourceError::Absent)
+    }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, SourceError> {
+        let text = self.lenders.secrets.file(path);
+        text.map(String::into_bytes).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => SourceError::Absent,
+            _ => SourceError::Failed(error.to_string()),
+        })
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<u8>, SourceError> {
+        if let Some(secret) = self.settings.parameters.get(name) {
+            return Ok(secret.expose().to_vec());
+        }
+        let found = self.model.parameters.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone().into_bytes()).ok_or_else(|| {
+            SourceError::Failed(format!(
+                "write its value under `[parameters]` in wsgate.toml: \"{name}\" = \"…\""
+            ))
+        })
+    }
+}

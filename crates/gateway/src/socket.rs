@@ -1,0 +1,412 @@
+//! The task of one connection: the only place where a session meets a socket.
+//!
+//! An idle connection owns no buffer: reads go through one that all connections
+//! of a thread share, and only what the peer does not take at once is kept.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use api_model::api::Stage;
+use session::integration::{self, Reply};
+use session::{Connection, Environment, Failure, Id, Invocation, Kind, Operation, Session};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+
+use crate::authorize::rule;
+use crate::client::perform;
+use crate::clock;
+use crate::connect::ask;
+use crate::id;
+use crate::journal::Entry;
+use crate::registry::Slot;
+use crate::server::Gateway;
+use crate::snapshot::Snapshot;
+use crate::stream::Stream;
+
+/// Invocations of one connection that may run at once; the client waits beyond it.
+const IN_FLIGHT_MAX: usize = 16;
+/// Bytes that one read takes at most; shared by all connections of a thread.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a closing connection may take to accept its last bytes.
+const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// Reads of one connection before others get their turn.
+const READS_PER_TURN: usize = 8;
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
+        input: vec![0; READ_BYTES].into_boxed_slice(),
+        output: Vec::new(),
+        invocations: Vec::new(),
+    });
+}
+
+struct Buffers {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+    invocations: Vec<Invocation>,
+}
+
+/// Drives a connection from the 101 to its DISCONNECT. `early` are bytes that
+/// came with the handshake.
+pub(crate) async fn run(
+    gateway: Arc<Gateway>,
+    stream: Stream,
+    early: Vec<u8>,
+    slot: Arc<Slot>,
+    session: Session,
+) {
+    let mut socket = Socket {
+        gateway,
+        stream,
+        slot,
+        session,
+        pending: Vec::new(),
+        invocations: None,
+        timer: None,
+        closing_since: None,
+    };
+    socket.drive(early).await;
+    let Socket { gateway, slot, session, invocations, stream, .. } = socket;
+    drop(stream);
+    gateway.registry.remove(&slot);
+    finish(gateway, slot, session, invocations).await;
+}
+
+/// Runs `$disconnect`, and the invocations that are still under way to their end.
+async fn finish(
+    gateway: Arc<Gateway>,
+    slot: Arc<Slot>,
+    session: Session,
+    invocations: Option<Box<JoinSet<Outcome>>>,
+) {
+    let (code, reason) = session.ended();
+    tracing::info!(connection_id = %slot.connection.id, code, reason, "disconnected");
+    disconnect(&gateway, &slot.connection, code, reason.to_owned()).await;
+    if let Some(mut invocations) = invocations {
+        while invocations.join_next().await.is_some() {}
+    }
+}
+
+async fn disconnect(gateway: &Gateway, connection: &Arc<Connection>, code: u16, reason: String) {
+    let snapshot = gateway.snapshot.load_full();
+    let Some(stage) = snapshot.router.stage(&connection.api_id, &connection.stage) else { return };
+    let Some(route) = stage.routes.get("$disconnect") else { return };
+    let Some(integration) = &route.integration else { return };
+    let operation = Operation {
+        stage: Arc::clone(stage),
+        connection: Arc::clone(connection),
+        route_key: "$disconnect".into(),
+        request_id: id::request_id(),
+        time: clock::epoch_ms(),
+        kind: Kind::Disconnect { code, reason },
+    };
+    if let Err(failure) = ask(gateway, &snapshot, &operation, integration).await {
+        tracing::warn!(request_id = %operation.request_id, code = failure.code(), "disconnect integration failed");
+    }
+}
+
+/// What an invocation brought.
+struct Outcome {
+    request_id: Id,
+    two_way: bool,
+    reply: Result<Reply, Failure>,
+}
+
+struct Socket {
+    gateway: Arc<Gateway>,
+    stream: Stream,
+    slot: Arc<Slot>,
+    session: Session,
+    /// Bytes that the peer has not taken yet; empty and without memory when idle.
+    pending: Vec<u8>,
+    invocations: Option<Box<JoinSet<Outcome>>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the session closed with bytes still to be written.
+    closing_since: Option<Instant>,
+}
+
+impl Socket {
+    async fn drive(&mut self, mut early: Vec<u8>) {
+        if !early.is_empty() {
+            self.take_input(&mut early);
+            drop(early);
+        }
+        poll_fn(|cx| self.poll(cx)).await;
+        // A peer that is gone cannot be told.
+        let _gone = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
+    }
+
+    /// One turn: what others left, replies, new input, output, timers. What
+    /// others left goes first so that a busy client cannot starve a close.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.slot.waker.register(cx.waker());
+            self.take_mailbox();
+            self.poll_invocations(cx);
+            let read = self.poll_read(cx);
+            if self.poll_write(cx).is_err() {
+                self.session.handle_gone();
+                self.pending = Vec::new();
+            }
+            if self.session.is_closed() && self.pending.is_empty() {
+                return Poll::Ready(());
+            }
+            if self.poll_timer(cx).is_ready() || read.is_ready() {
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+
+    fn take_mailbox(&mut self) {
+        let (frames, close) = self.slot.take();
+        let now = Instant::now();
+        if !frames.is_empty() {
+            self.session.handle_push(now, &frames, &mut self.pending);
+        }
+        if let Some(cause) = close {
+            self.session.handle_close(now, cause, &mut self.pending);
+        }
+    }
+
+    fn poll_invocations(&mut self, cx: &mut Context<'_>) {
+        let Some(invocations) = &mut self.invocations else { return };
+        loop {
+            match invocations.poll_join_next(cx) {
+                Poll::Ready(Some(Ok(outcome))) => {
+                    let Outcome { request_id, two_way, reply } = outcome;
+                    if let Err(failure) = reply {
+                        self.gateway.failed(&self.slot.connection, request_id, failure);
+                    }
+                    self.session.handle_reply(
+                        Instant::now(),
+                        request_id,
+                        two_way,
+                        reply,
+                        &mut self.pending,
+                    );
+                }
+                // A bug in one invocation ends that invocation only.
+                Poll::Ready(Some(Err(error))) => tracing::error!(%error, "invocation ended early"),
+                Poll::Ready(None) => {
+                    self.invocations = None;
+                    return;
+                }
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Reads while there is room for replies; `Ready` means "take another turn".
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..READS_PER_TURN {
+            let busy = self.invocations.as_ref().is_some_and(|set| IN_FLIGHT_MAX <= set.len());
+            let full = self.queue_bytes() < self.pending.len();
+            if self.session.is_closed() || busy || full {
+                return Poll::Pending;
+            }
+            let read = BUFFERS.with_borrow_mut(|buffers| {
+                let mut buf = ReadBuf::new(&mut buffers.input);
+                let polled = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
+                Poll::Ready(polled.map(|()| buf.filled().len()))
+            });
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    self.session.handle_gone();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(count)) => {
+                    self.take_shared_input(count);
+                    if self.poll_write(cx).is_err() {
+                        self.session.handle_gone();
+                        self.pending = Vec::new();
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Gives the session what was read into the shared buffer.
+    fn take_shared_input(&mut self, count: usize) {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let Buffers { input, output, invocations } = buffers;
+            self.feed(&mut input[..count], output, invocations);
+        });
+    }
+
+    fn take_input(&mut self, input: &mut [u8]) {
+        let (mut output, mut invocations) = (Vec::new(), Vec::new());
+        self.feed(input, &mut output, &mut invocations);
+    }
+
+    fn feed(&mut self, input: &mut [u8], output: &mut Vec<u8>, invocations: &mut Vec<Invocation>) {
+        let snapshot = self.gateway.snapshot.load();
+        let limits = &snapshot.settings.limits.session;
+        let environment = Shared { gateway: &self.gateway, snapshot: &snapshot, slot: &self.slot };
+        output.clear();
+        self.session.handle_bytes(Instant::now(), input, &environment, limits, output, invocations);
+        self.pending.extend_from_slice(output);
+        if !invocations.is_empty() {
+            let set = self.invocations.get_or_insert_default();
+            for invocation in invocations.drain(..) {
+                set.spawn(invoke(Arc::clone(&self.gateway), Arc::clone(&snapshot), invocation));
+            }
+        }
+        if OUTPUT_KEPT_BYTES < output.capacity() {
+            *output = Vec::new();
+        }
+    }
+
+    /// Writes what is pending; `Err` means the peer is gone.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut written = 0;
+        let result = loop {
+            if written == self.pending.len() {
+                break Ok(());
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, &self.pending[written..]) {
+                Poll::Ready(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => break Err(error),
+                Poll::Pending => break Ok(()),
+            }
+        };
+        if written == self.pending.len() {
+            self.pending = Vec::new();
+            if 0 < written && result.is_ok() {
+                // TLS keeps records of its own until they are flushed.
+                if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx) {
+                    return flushed;
+                }
+            }
+        } else {
+            self.pending.drain(..written);
+        }
+        result
+    }
+
+    /// Fires the session's timer; `Ready` means something happened.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let snapshot = self.gateway.snapshot.load();
+        let limits = &snapshot.settings.limits.session;
+        let due = match self.session.poll_timeout(limits) {
+            Some(due) => due,
+            // Closed, but not everything is written yet.
+            None => *self.closing_since.get_or_insert_with(Instant::now) + WRITE_PATIENCE,
+        };
+        let due = tokio::time::Instant::from_std(due);
+        // The timer is only ever moved when it fires too early, not at each message.
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if due < timer.deadline() {
+            timer.as_mut().reset(due);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if timer.deadline() < due && now < due.into_std() {
+                timer.as_mut().reset(due);
+                continue;
+            }
+            timer.as_mut().reset(due + Duration::from_millis(1));
+            if self.session.is_closed() {
+                self.pending = Vec::new();
+            } else {
+                self.session.handle_timeout(now, limits, &mut self.pending);
+            }
+            return Poll::Ready(());
+        }
+    }
+
+    fn queue_bytes(&self) -> usize {
+        self.gateway.snapshot.load().settings.limits.queue_bytes
+    }
+}
+
+/// Capacity of a thread's output buffer that is kept between reads.
+const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
+
+/// Asks the integration of one message.
+async fn invoke(gateway: Arc<Gateway>, snapshot: Arc<Snapshot>, invocation: Invocation) -> Outcome {
+    let Invocation { operation, route, call, body } = invocation;
+    let request_id = operation.request_id;
+    let two_way = route.two_way;
+    let outcome = |reply| Outcome { request_id, two_way, reply };
+    let Some(integration) = &route.integration else {
+        return outcome(Err(Failure::IntegrationMalformed));
+    };
+    let source_arn = session::event::method_arn(&operation);
+    let answer = perform(&gateway.client, &snapshot, call, &source_arn, integration.timeout).await;
+    let reply = answer.and_then(|answer| {
+        integration::reply(integration, &operation, Some(&body), answer, two_way)
+    });
+    outcome(reply)
+}
+
+/// What a session may ask of the gateway.
+struct Shared<'a> {
+    gateway: &'a Gateway,
+    snapshot: &'a Snapshot,
+    slot: &'a Slot,
+}
+
+impl Environment for Shared<'_> {
+    fn stage(&self, connection: &Connection) -> Option<Arc<Stage>> {
+        self.snapshot.router.stage(&connection.api_id, &connection.stage).cloned()
+    }
+
+    fn admit(&self, stage: &Stage, route_key: &str) -> bool {
+        self.snapshot.admit_route(stage, route_key, clock::uptime())
+    }
+
+    fn request_id(&self) -> Id {
+        id::request_id()
+    }
+
+    fn message_id(&self) -> Id {
+        id::message_id()
+    }
+
+    fn epoch_ms(&self) -> u64 {
+        let now = clock::epoch_ms();
+        self.slot.touch(now);
+        now
+    }
+
+    fn failed(&self, connection: &Connection, request_id: Id, failure: Failure) {
+        self.gateway.failed(connection, request_id, failure);
+    }
+}
+
+impl Gateway {
+    /// Notes that a message failed.
+    pub(crate) fn failed(&self, connection: &Connection, request_id: Id, failure: Failure) {
+        tracing::info!(%request_id, connection_id = %connection.id, code = failure.code(), "message failed");
+        self.journal.add(Entry {
+            request_id: request_id.to_string(),
+            time: clock::epoch_ms(),
+            host: connection.host.clone(),
+            attempt: None,
+            status: 200,
+            code: failure.code(),
+            rule: rule(failure).to_owned(),
+            path: vec![format!("message on connection {}", connection.id)],
+        });
+    }
+}
+
+/// Ends a connection whose transport vanished before the 101 was written.
+pub(crate) async fn abandon(gateway: Arc<Gateway>, slot: Arc<Slot>, mut session: Session) {
+    session.handle_gone();
+    gateway.registry.remove(&slot);
+    finish(gateway, slot, session, None).await;
+}
