@@ -217,7 +217,7 @@ function showRoom(room, members) {
 
 function log(kind, from, text) {
   const list = element("log");
-  const entry = document.createElement("li");
+  const entry = document.createElement("p");
   entry.dataset.kind = kind;
   if (from !== null) {
     const author = document.createElement("span");
@@ -312,6 +312,7 @@ async function withExpiredToken(name) {
   } finally {
     await ask("/login", { user: before });
     await refreshSession();
+    siblings.postMessage("changed");
   }
 }
 

@@ -22,6 +22,7 @@ mod page;
 mod rooms;
 mod session;
 mod settings;
+mod template;
 mod token;
 
 pub use backend::Backend;
@@ -29,3 +30,4 @@ pub use settings::{
     AUDIENCE, Admin, ApiStage, BACKEND_PORT, FindAdmin, GatewayAddress, PARENT_DOMAIN, Scheme,
     Secrets, Settings, Site,
 };
+pub use template::{AUTHORIZER_FUNCTION, MANAGEMENT_POLICY, TEMPLATES};

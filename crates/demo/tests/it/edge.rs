@@ -168,13 +168,12 @@ async fn with_certificates_the_page_is_served_over_tls_and_the_gateway_still_cal
 #[test]
 fn the_public_constants_are_those_of_the_configuration_and_the_template() {
     let config = include_str!("../../../../demo/wsgate.toml");
-    let template = include_str!("../../../../demo/aws/api.yaml");
+    let [_, (_, template)] = demo::TEMPLATES;
     let secrets = Secrets::development();
     let text = |secret: &authorizer::Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
-    for (name, secret) in
-        [("/wsgate-demo/jwt\"", &secrets.jwt), ("/wsgate-demo/csrf\"", &secrets.csrf)]
-    {
-        let line = config.lines().find(|line| line.contains(name)).unwrap();
+    for (name, secret) in secrets.ssm_parameters() {
+        let quoted = format!("\"{name}\"");
+        let line = config.lines().find(|line| line.starts_with(&quoted)).unwrap();
         assert!(line.ends_with(&format!("= \"{}\"", text(secret))), "{line}");
     }
     assert!(config.contains(&format!("id     = \"{}\"", secrets.management_id)));
