@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use super::function::Exchange;
 use super::gateway::Gateway;
-use super::http::Message;
+use super::http::{DEADLINE, Message};
 use super::normal::Normaliser;
 use super::server::Server;
 use super::sign::{self, Key};
@@ -140,6 +140,7 @@ impl Player {
                 self.client(first)?.send(&Frame::new(1, text)).map_err(text_of)?;
                 Ok(String::new())
             }
+            "until-refused" => self.until_refused(first, &headers),
             "tick" => {
                 tick();
                 Ok(String::new())
@@ -223,10 +224,13 @@ impl Player {
         Ok(String::new())
     }
 
-    /// Makes `{{NAME}}` the connection id, and `{{NAME.encoded}}` its form in a path.
+    /// Makes `{{NAME}}` the connection id, `{{NAME.encoded}}` its form in a path, and
+    /// `{{NAME.tampered}}` the same with another first character.
     fn know(&mut self, name: &str, id: &str) {
         self.script.vars.insert(name.to_owned(), id.to_owned());
         self.script.vars.insert(format!("{name}.encoded"), id.replace('=', "%3D"));
+        let first = if id.starts_with('A') { "B" } else { "A" };
+        self.script.vars.insert(format!("{name}.tampered"), format!("{first}{}", &id[1..]));
     }
 
     fn close(&mut self, name: &str, rest: &str) -> Played {
@@ -305,8 +309,7 @@ impl Player {
     /// `FUNCTION [POINTER…]`: the next event, whole or the members named.
     fn event(&self, name: &str, pointers: &str) -> Played {
         let server = self.script.functions.get(name).ok_or("unknown function")?;
-        let request = server.next().ok_or("no event arrived")?;
-        let event: Value = serde_json::from_slice(&request.body).map_err(text_of)?;
+        let event = Self::next_event(name, server)?;
         if pointers.is_empty() {
             return serde_json::to_string_pretty(&event).map_err(text_of);
         }
@@ -318,6 +321,17 @@ impl Player {
             }
         });
         Ok(members.collect())
+    }
+
+    /// The next event of a function that this harness did not cause itself.
+    fn next_event(name: &str, server: &Server) -> Result<Value, String> {
+        loop {
+            let request = server.next().ok_or_else(|| format!("no event of {name} arrived"))?;
+            let event: Value = serde_json::from_slice(&request.body).map_err(text_of)?;
+            if event["requestContext"]["disconnectReason"] != END_REASON {
+                return Ok(event);
+            }
+        }
     }
 
     /// `[HEADER…]`: the back end's next request, with all headers or those named.
@@ -357,6 +371,31 @@ impl Player {
         Ok(rows
             .map(|row| format!("{} {}\n", row["status"], row["code"].as_str().unwrap_or("?")))
             .collect())
+    }
+
+    /// Connects anew until the answer is a refusal, and shows its status.
+    fn until_refused(&self, target: &str, headers: &[(String, String)]) -> Played {
+        let due = Instant::now() + DEADLINE;
+        while Instant::now() < due {
+            let listen = self.script.gateway.listen;
+            let (answer, client) = Client::open(listen, target, headers).map_err(text_of)?;
+            self.forget_attempt(client)?;
+            if answer.status() != 101 {
+                return Ok(answer.status().to_string());
+            }
+        }
+        Err("never refused".to_owned())
+    }
+
+    /// Closes `client` and drops what functions heard of it.
+    fn forget_attempt(&self, client: Option<Client>) -> Result<(), String> {
+        let Some(mut client) = client else { return Ok(()) };
+        client.send(&Frame::close(Some(1000), END_REASON)).map_err(text_of)?;
+        client.receive().map_err(text_of)?;
+        for (name, server) in &self.script.functions {
+            while Self::next_event(name, server)?["requestContext"]["eventType"] != "CONNECT" {}
+        }
+        Ok(())
     }
 
     /// Closes what is open, ends the gateway, and reports what nobody read.
