@@ -9,4 +9,8 @@ mod hostile;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod stacks;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod watch;

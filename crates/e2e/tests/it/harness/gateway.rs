@@ -46,7 +46,7 @@ pub(crate) struct Gateway {
     stdout: Output,
     stderr: Output,
     pub(crate) secrets: Arc<Secrets>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How a gateway ended that did not get ready.
@@ -92,7 +92,7 @@ impl Gateway {
             stdout,
             stderr,
             secrets,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -114,6 +114,13 @@ impl Gateway {
             .unwrap_or_else(|error| panic!("admin listener: {error}"));
         self.secrets.capture(&format!("admin {target}"), &answer.text());
         answer
+    }
+
+    /// Replaces a template, or `wsgate.toml`, as an editor does: all at once.
+    pub(crate) fn rewrite(&self, name: &str, text: &str) {
+        let draft = self.folder.path().join(format!("{name}.draft"));
+        std::fs::write(&draft, text).expect("the temporary folder is writable");
+        std::fs::rename(draft, self.folder.path().join(name)).expect("a file can be renamed");
     }
 
     /// Process id.

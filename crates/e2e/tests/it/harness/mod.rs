@@ -12,4 +12,5 @@ pub(crate) mod server;
 pub(crate) mod sign;
 pub(crate) mod template;
 pub(crate) mod token;
+pub(crate) mod tool;
 pub(crate) mod ws;

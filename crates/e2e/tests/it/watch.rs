@@ -1,0 +1,110 @@
+//! `--watch`: a valid change applies to open connections, an invalid one to nobody.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::harness::gateway::{Gateway, Setup};
+use crate::harness::http::DEADLINE;
+use crate::harness::secrets::Secrets;
+use crate::harness::template;
+use crate::harness::token;
+use crate::harness::ws::{Client, Incoming};
+
+/// An API that answers every message with `text`.
+fn answering(text: &str) -> String {
+    let source = format!(
+        "@integration Mock {{\"IntegrationType\":\"MOCK\"}}\n@route $default Mock two-way\n  Answer:\n    Type: AWS::ApiGatewayV2::IntegrationResponse\n    Properties:\n      ApiId: !Ref Api\n      IntegrationId: !Ref Mock\n      IntegrationResponseKey: $default\n      ResponseTemplates: {{ $default: {text} }}\n"
+    );
+    template::expand(&source).text
+}
+
+fn start(template: String, config: &str, environment: Vec<(String, String)>) -> Gateway {
+    let setup = Setup {
+        templates: vec![("case.yaml".to_owned(), template)],
+        config: config.to_owned(),
+        arguments: vec!["--watch".to_owned()],
+        environment,
+    };
+    Gateway::start(&setup, Arc::new(Secrets::default()))
+        .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr))
+}
+
+fn ask(client: &mut Client) -> String {
+    client.send_text("{}").unwrap();
+    match client.receive().unwrap() {
+        Incoming::Text(text) => text,
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+/// Repeats `look` until it is true; each look is a round trip of its own.
+#[track_caller]
+fn eventually(what: &str, mut look: impl FnMut() -> bool) {
+    let due = Instant::now() + DEADLINE;
+    while !look() {
+        assert!(Instant::now() < due, "{what} did not come");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_open_connection_sees_the_new_template() {
+    let gateway = start(answering("one"), "", Vec::new());
+    let (_, client) = Client::open(gateway.listen, "/dev", &[]).unwrap();
+    let mut client = client.unwrap();
+    assert_eq!(ask(&mut client), "one");
+    gateway.rewrite("case.yaml", &answering("two"));
+    eventually("the new answer", || ask(&mut client) == "two");
+}
+
+#[test]
+fn an_invalid_template_is_refused_and_the_old_one_serves_on() {
+    let gateway = start(answering("one"), "", Vec::new());
+    let (_, client) = Client::open(gateway.listen, "/dev", &[]).unwrap();
+    let mut client = client.unwrap();
+    gateway.rewrite("case.yaml", "Resources:\n  Broken: [");
+    eventually("a word about the error", || {
+        assert_eq!(ask(&mut client), "one");
+        gateway.stderr().contains("case.yaml")
+    });
+    gateway.rewrite("case.yaml", &answering("three"));
+    eventually("the next valid answer", || ask(&mut client) == "three");
+}
+
+#[test]
+fn an_origin_that_is_taken_away_opens_nothing_more() {
+    let config = |origins: &str| {
+        format!(
+            "[throttle]\nconnects = \"off\"\n[authorizer]\norigins = [{origins}]\n\
+             [[authorizer.issuers]]\nissuer = \"any\"\naudience = \"any\"\n\
+             algorithms = [\"HS256\"]\nkeys = [\"hmac:env:HARNESS_JWT\"]\n\
+             [authorizer.csrf]\nmode = \"signed\"\nsecret = \"env:HARNESS_CSRF\"\n"
+        )
+    };
+    let (one, two) = ("\"http://one.wsgate.localhost\"", "\"http://two.wsgate.localhost\"");
+    let template = template::expand(
+        "@builtin Auth\n@authorizer Guard Auth\n@integration Mock {\"IntegrationType\":\"MOCK\"}\n\
+         @route $connect Mock auth=Guard\n",
+    );
+    let (jwt_secret, csrf_secret) = (token::random_hex(), token::random_hex());
+    let environment = vec![
+        ("HARNESS_JWT".to_owned(), jwt_secret.clone()),
+        ("HARNESS_CSRF".to_owned(), csrf_secret.clone()),
+    ];
+    let gateway = start(template.text, &config(&format!("{one}, {two}")), environment);
+    let claims = serde_json::json!({ "sub": "ada", "sid": "s", "exp": 4_000_000_000_u64 });
+    let jwt = token::jwt(&claims, &jwt_secret);
+    let csrf = token::csrf("s", &csrf_secret);
+    let opens = |origin: &str| {
+        let headers = [
+            ("Origin".to_owned(), origin.trim_matches('"').to_owned()),
+            ("Cookie".to_owned(), format!("JWT={jwt}; CSRF-TOKEN={csrf}")),
+        ];
+        let target = format!("/dev?csrf_token={csrf}");
+        Client::open(gateway.listen, &target, &headers).unwrap().1.is_some()
+    };
+    assert!(opens(one) && opens(two));
+    gateway.rewrite("wsgate.toml", &config(one));
+    eventually("the refusal", || !opens(two));
+    assert!(opens(one));
+}
