@@ -1,1 +1,202 @@
+use super::*;
 
+const DOCUMENT_TEXT: &str = r#"
+[authorizer]
+sources = ["header:Authorization"]
+leeway = "7s"
+
+[[authorizer.issuers]]
+issuer = "i"
+audience = ["a"]
+algorithms = ["HS256"]
+keys = ["hmac:env:SECRET"]
+"#;
+const SECRET: &str = "the secret of the tokens, 32 bytes at least";
+
+struct Fake;
+
+impl Sources for Fake {
+    fn env(&self, name: &str) -> Result<Vec<u8>, SourceError> {
+        match name {
+            "SECRET" => Ok(SECRET.into()),
+            "CSRF" => Ok(b"the secret of the CSRF values, 32 bytes at least".to_vec()),
+            "HUGE" => Ok(vec![b'a'; CONTENT_BYTES_MAX + 1]),
+            _ => Err(SourceError::Absent),
+        }
+    }
+
+    fn file(&self, path: &str) -> Result<Vec<u8>, SourceError> {
+        match path {
+            "/keys/secret" => Ok(format!("{SECRET}\n").into()),
+            _ => Err(SourceError::Failed("permission denied".to_owned())),
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<u8>, SourceError> {
+        match name {
+            "/chat/authorizer" => Ok(DOCUMENT_TEXT.into()),
+            "/chat/secret" => Ok(SECRET.into()),
+            _ => Err(SourceError::Absent),
+        }
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn run(variables: &[(&str, &str)], layers: &[&str]) -> Result<Loaded, Vec<ConfigError>> {
+    let layers: Vec<toml::Table> = layers.iter().map(|layer| layer.parse().unwrap()).collect();
+    load(&environment(variables), &layers.iter().collect::<Vec<_>>(), &Fake)
+}
+
+/// The effective configuration as its fingerprint shows it.
+#[track_caller]
+fn effective(variables: &[(&str, &str)], layers: &[&str]) -> Value {
+    let loaded = run(variables, layers).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    serde_json::from_str(loaded.handler.authorizer().config_fingerprint()).unwrap()
+}
+
+#[track_caller]
+fn paths(variables: &[(&str, &str)], layers: &[&str]) -> Vec<String> {
+    let errors = run(variables, layers).err().unwrap_or_default();
+    for error in &errors {
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    errors.into_iter().map(|error| error.path).collect()
+}
+
+const TOML: (&str, &str) = ("WSGATE_AUTHORIZER_TOML", DOCUMENT_TEXT);
+
+#[test]
+fn the_document_comes_from_a_variable_or_a_parameter() {
+    let from_variable = effective(&[TOML, ("PATH", "/bin")], &[]);
+    assert_eq!(from_variable["leeway"], "7s");
+    let parameter = ("WSGATE_AUTHORIZER_SSM", "/chat/authorizer");
+    assert_eq!(effective(&[parameter], &[]), from_variable);
+    assert_eq!(paths(&[TOML, parameter], &[]), ["WSGATE_AUTHORIZER_SSM"]);
+    assert_eq!(paths(&[("WSGATE_AUTHORIZER_SSM", "/none")], &[]), ["WSGATE_AUTHORIZER_SSM"]);
+}
+
+#[test]
+fn variables_override_the_document_and_layers_override_variables() {
+    let variable = ("WSGATE_AUTHORIZER__LEEWAY", "8s");
+    assert_eq!(effective(&[TOML, variable], &[])["leeway"], "8s");
+    assert_eq!(effective(&[TOML, variable], &["leeway = \"9s\""])["leeway"], "9s");
+    let layers = ["leeway = \"9s\"", "leeway = \"10s\""];
+    assert_eq!(effective(&[TOML, variable], &layers)["leeway"], "10s");
+}
+
+#[test]
+fn tables_are_merged_and_lists_are_replaced() {
+    let layers = [
+        "origins = [\"https://a.example\", \"https://b.example\"]\n[csrf]\nmode = \"submit\"\ncookie = \"X\"",
+        "origins = [\"https://c.example\"]\n[csrf]\nmode = \"off\"",
+    ];
+    let config = effective(&[TOML], &layers);
+    assert_eq!(config["origins"], serde_json::json!(["https://c.example"]));
+    assert_eq!(config["csrf"], serde_json::json!({ "mode": "off", "cookie": "X" }));
+    assert_eq!(config["leeway"], "7s");
+}
+
+#[test]
+fn variables_alone_are_enough() {
+    let config = effective(
+        &[
+            ("WSGATE_AUTHORIZER__SOURCES", r#"["cookie:JWT"]"#),
+            ("WSGATE_AUTHORIZER__ORIGINS", r#"["https://ui.example.com"]"#),
+            ("WSGATE_AUTHORIZER__ORIGIN_WILDCARDS", "true"),
+            ("WSGATE_AUTHORIZER__TOKEN_BYTES_MAX", "4096"),
+            ("WSGATE_AUTHORIZER__PRINCIPAL_PREFIX", "7"),
+            ("WSGATE_AUTHORIZER__CSRF__SECRET", "env:CSRF"),
+            ("WSGATE_AUTHORIZER__REQUIRED_CLAIMS__TOKEN_USE", "access"),
+            (
+                "WSGATE_AUTHORIZER__ISSUERS",
+                r#"[{"issuer":"i","audience":"any","algorithms":["HS256"],"keys":["hmac:file:/keys/secret"]}]"#,
+            ),
+        ],
+        &[],
+    );
+    assert_eq!(config["token_bytes_max"], 4096);
+    assert_eq!(config["origin_wildcards"], true);
+    assert_eq!(config["principal_prefix"], "7");
+    assert_eq!(config["required_claims"]["token_use"], "access");
+}
+
+#[test]
+fn mistakes_in_variables_have_their_place() {
+    for (name, value, path) in [
+        ("WSGATE_AUTHORIZER__ORIGINS", "https://ui.example.com", "authorizer.origins"),
+        ("WSGATE_AUTHORIZER__ORIGINS", "\"x\"", "authorizer.origins"),
+        ("WSGATE_AUTHORIZER__PROTOCOL_BARE", "yes", "authorizer.protocol_bare"),
+        ("WSGATE_AUTHORIZER__LEEWAY__X", "1", "authorizer.leeway.x"),
+        ("WSGATE_AUTHORIZER__ISSUERS__0__KEYS", "x", "authorizer.issuers.0.keys"),
+        ("WSGATE_AUTHORIZER__ORGINS", "x", "authorizer.orgins"),
+        ("WSGATE_AUTHORIZER__", "x", "authorizer."),
+        ("WSGATE_AUTHORIZER_TOMl", "hunter2", "WSGATE_AUTHORIZER_TOMl"),
+        ("WSGATE_AUTHORIZER", "hunter2", "WSGATE_AUTHORIZER"),
+        ("WSGATE_AUTHORIZER__CSRF__SECRET", "hunter2", "authorizer.csrf.secret"),
+    ] {
+        assert_eq!(paths(&[TOML, (name, value)], &[]), [path], "{name}");
+    }
+}
+
+#[test]
+fn mistakes_in_documents_have_their_place_and_show_no_content() {
+    let variable = "WSGATE_AUTHORIZER_TOML";
+    assert_eq!(paths(&[(variable, "[authorizer]\nsecret = hunter2")], &[]), [variable]);
+    let broken = run(&[(variable, "[authorizer]\nsecret = hunter2")], &[]).unwrap_err();
+    assert!(broken[0].message.contains("line 2"), "{broken:?}");
+    assert_eq!(paths(&[(variable, "authorizer = 1")], &[]), ["authorizer"]);
+    let other = format!("{DOCUMENT_TEXT}\n[listen]\nx = 1\n[throttle]\n");
+    assert_eq!(paths(&[(variable, &other)], &[]), ["listen", "throttle"]);
+    let typo = DOCUMENT_TEXT.replace("leeway", "leaway");
+    assert_eq!(paths(&[(variable, &typo)], &[]), ["authorizer.leaway"]);
+    let dated = DOCUMENT_TEXT.replace("\"7s\"", "1979-05-27");
+    assert_eq!(paths(&[(variable, &dated)], &[]), ["authorizer.leeway"]);
+    assert!(!paths(&[], &[]).is_empty(), "no configuration is no permission");
+}
+
+#[test]
+fn all_missing_keys_are_told_at_once() {
+    let layer = r#"
+sources = ["cookie:JWT"]
+[csrf]
+secret = "ssm:/none"
+[[issuers]]
+issuer = "i"
+audience = "any"
+algorithms = ["HS256"]
+keys = ["hmac:env:NONE", "hmac:file:/none", "hmac:ssm:/chat/secret", "hmac:secretsmanager:x", "hmac:env:HUGE"]
+"#;
+    assert_eq!(
+        paths(&[], &[layer]),
+        [
+            "authorizer.issuers[0].keys[0]",
+            "authorizer.issuers[0].keys[1]",
+            "authorizer.issuers[0].keys[3]",
+            "authorizer.issuers[0].keys[4]",
+            "authorizer.csrf.secret",
+        ]
+    );
+}
+
+#[test]
+fn sets_from_the_network_say_that_they_are_not_available() {
+    for key in ["jwks:https://login.example.com/keys", "oidc:https://login.example.com"] {
+        let layer = format!(
+            "sources = [\"protocol\"]\n[[issuers]]\nissuer = \"i\"\naudience = \"any\"\nalgorithms = [\"RS256\"]\nkeys = [\"{key}\"]"
+        );
+        let errors = run(&[], &[&layer]).unwrap_err();
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].path, "authorizer.issuers[0].keys[0]");
+        assert!(errors[0].message.contains("not available in this version"));
+    }
+}
+
+#[test]
+fn warnings_reach_the_caller() {
+    let loaded = run(&[TOML], &["sources = [\"query:t\"]"]).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+    assert_eq!(loaded.warnings[0].path, "authorizer.sources[0]");
+}

@@ -268,7 +268,11 @@ fn read_algorithms(report: &mut Report, table: &Table<'_>) -> Vec<Algorithm> {
 }
 
 fn read_keys(report: &mut Report, table: &Table<'_>) -> Vec<KeySpec> {
-    let Some(texts) = table.texts(report, "keys").filter(|texts| !texts.is_empty()) else {
+    let texts = table.texts(report, "keys");
+    if texts.is_none() && table.value("keys").is_some() {
+        return Vec::new();
+    }
+    let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
         let hint = "a list such as [\"pem:file:issuer.pem\"] or [\"hmac:env:JWT_SECRET\"]";
         report.hint(table.at("keys"), "no key is named", hint);
         return Vec::new();

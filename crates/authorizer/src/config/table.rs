@@ -95,7 +95,7 @@ impl<'v> Table<'v> {
     pub(crate) fn texts(&self, report: &mut Report, key: &str) -> Option<Vec<(String, &'v str)>> {
         let Value::Array(items) = self.value(key)? else {
             report.error(self.at(key), "must be an array of strings");
-            return Some(Vec::new());
+            return None;
         };
         let mut texts: Vec<(String, &str)> = Vec::with_capacity(items.len());
         for (n, item) in items.iter().enumerate() {
