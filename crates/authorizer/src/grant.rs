@@ -173,7 +173,7 @@ fn check_required_claims(config: &Config, claims: &VerifiedClaims) -> Result<(),
         let value = claims.find(name).ok_or(Denial::ClaimRequired)?;
         let fits = |wanted: &Json| match wanted {
             Json::String(text) => value.string().is_some_and(|value| value == *text),
-            scalar => value.raw() == scalar.to_string(),
+            scalar => scalar.to_string().as_str() == value.raw(),
         };
         if !wanted.iter().any(fits) {
             return Err(Denial::ClaimRequired);

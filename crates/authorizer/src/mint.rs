@@ -41,7 +41,7 @@ pub struct SigningKey {
 enum Signer {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
 
@@ -57,7 +57,7 @@ impl SigningKey {
             Algorithm::Hs512 => hmac::HMAC_SHA512,
             _ => hmac::HMAC_SHA256,
         };
-        Ok(Self { algorithm, secret: Signer::Hmac(hmac::Key::new(hash, secret)) })
+        Ok(Self { algorithm, secret: Signer::Hmac(Box::new(hmac::Key::new(hash, secret))) })
     }
 
     /// A key of one of the other algorithms, from a private key in PEM (PKCS #8).

@@ -5,6 +5,9 @@ use super::*;
 /// A JWT in shape and in header, that nobody signed.
 const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
 
+/// Token, kept entries and answer.
+type Seen<'a> = (Option<&'a str>, &'a [&'a str], Option<&'a str>);
+
 fn rules(bare: bool) -> ProtocolRules {
     ProtocolRules {
         markers: vec!["access_token".into(), "bearer".into()],
@@ -22,16 +25,12 @@ fn read<'a>(
 
 /// Reads one line per item and compares token, kept entries and answer.
 #[track_caller]
-fn check(lines: &[&str], want: Result<(Option<&str>, &[&str], Option<&str>), Denial>) {
+fn check(lines: &[&str], want: Result<Seen<'_>, Denial>) {
     check_with(&rules(false), lines, want);
 }
 
 #[track_caller]
-fn check_with(
-    rules: &ProtocolRules,
-    lines: &[&str],
-    want: Result<(Option<&str>, &[&str], Option<&str>), Denial>,
-) {
+fn check_with(rules: &ProtocolRules, lines: &[&str], want: Result<Seen<'_>, Denial>) {
     let headers: Vec<_> =
         lines.iter().map(|line| ("SEC-websocket-protocol", line.as_bytes())).collect();
     let got = read(&headers, Some(rules)).map(|offer| (offer.token.clone(), offer.report()));
