@@ -103,9 +103,11 @@ pub(crate) fn grant(
     check_required_claims(config, claims)?;
     check_required_scopes(config, claims)?;
 
-    let issuer = &config.issuers[claims.issuer()];
+    // Evidence and claims of another configuration name nothing here.
+    let issuer = config.issuers.get(claims.issuer()).ok_or(Denial::TokenIssuer)?;
+    let source = config.sources.get(evidence.source).ok_or(Denial::TokenMissing)?;
     let principal = claims.text(&config.principal_claim).ok_or(Denial::ClaimPrincipal)?;
-    let token_source = config.sources[evidence.source].to_string();
+    let token_source = source.to_string();
     let mut context = Vec::with_capacity(config.context_claims.len() + 4);
     for name in &config.context_claims {
         if let Some(text) = claims.find(name).map(|v| flat(config, v)).transpose()?.flatten() {

@@ -142,7 +142,7 @@ impl KeySetBuilder<'_> {
             self.report.hint(
                 CSRF,
                 "is the secret of the tokens",
-                "whoever can read CSRF values must not learn anything about tokens: make another",
+                "whoever signs CSRF values must not be able to sign tokens: make another",
             );
         }
         let needs_csrf = self.config.csrf_secret().is_some();

@@ -12,6 +12,32 @@
 //!    scopes, and what the back end learns ([`Grant`]).
 //!
 //! There is no clock, file, socket or environment in here: time, keys and values are arguments.
+//!
+//! ```
+//! # #[cfg(feature = "aws-lc-rs")] {
+//! use authorizer::{Authorizer, AwsLc, Config, Denial, KeySet, Request};
+//!
+//! let (config, _warnings) = Config::read(&serde_json::json!({
+//!     "sources": ["header:Authorization"],
+//!     "issuers": [{
+//!         "issuer": "https://login.example.com", "audience": ["chat"],
+//!         "algorithms": ["HS256"], "keys": ["hmac:env:JWT_SECRET"],
+//!     }],
+//! }))
+//! .expect("a valid configuration");
+//! let mut keys = KeySet::builder(&config, &AwsLc);
+//! keys.add(0, 0, b"what JWT_SECRET holds: 32 random bytes or more");
+//! let (keys, _warnings) = keys.build().expect("valid keys");
+//!
+//! let request = Request {
+//!     headers: &[("Authorization", b"Bearer x.y.z")],
+//!     query: &[],
+//!     method_arn: "arn:aws:execute-api:us-east-1:111122223333:a1b2c3d4e5/dev/$connect",
+//! };
+//! let verdict = Authorizer::new(config).authorize(&request, &keys, 1_800_000_000);
+//! assert_eq!(verdict.unwrap_err(), Denial::TokenMalformed);
+//! # }
+//! ```
 
 mod carrier;
 pub mod config;

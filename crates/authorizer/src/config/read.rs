@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::issuer::{self, Source};
+use super::issuer::{self, KeySpec, Source};
 use super::table::{Report, Table, kind};
 use super::{
     Cache, Carrier, Config, ConfigError, Csrf, CsrfMode, ProtocolRules, ReportOnly, Structured,
@@ -373,6 +373,13 @@ fn check_together(report: &mut Report, table: &Table<'_>, config: &Config) {
             let message = "cannot be true with csrf.mode = \"claim\"";
             report.hint(table.at("origin_wildcards"), message, hint);
         }
+    }
+    let keys = config.issuers.iter().flat_map(|issuer| &issuer.keys);
+    let shares =
+        |key: &KeySpec| matches!(key, KeySpec::Static(_, s) if Some(s) == csrf.secret.as_ref());
+    if keys.into_iter().any(shares) {
+        let hint = "whoever signs CSRF values must not be able to sign tokens: make another";
+        report.hint(format!("{}.secret", table.at("csrf")), "is a key of the tokens", hint);
     }
     for submit in &csrf.submit {
         let (Submit::Query(name) | Submit::Protocol(name)) = submit;

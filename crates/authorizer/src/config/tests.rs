@@ -234,6 +234,7 @@ fn the_csrf_rule_must_be_complete_or_switched_off_aloud() {
     check(json!({ "csrf": null }), &[secret]);
     check(json!({ "csrf": { "secret": null } }), &[secret]);
     check(json!({ "csrf": { "secret": "0123456789abcdef0123456789abcdef" } }), &[secret]);
+    check(json!({ "csrf": { "secret": "env:SECRET" } }), &[secret]);
     check(json!({ "csrf": { "mode": "off", "secret": null } }), &[]);
     check(json!({ "csrf": { "cookie": "JWT" } }), &["authorizer.csrf.cookie"]);
     check(json!({ "csrf": { "cookie": "a;b" } }), &["authorizer.csrf.cookie"]);

@@ -32,6 +32,10 @@ pub(super) fn parse(content: &[u8]) -> Result<Parsed, KeyError> {
     if object.find("keys").is_some() && object.find("kty").is_none() {
         return Err(KeyError::new("is a set of keys, not one key"));
     }
+    if object.find("d").is_some() {
+        return Err(KeyError::new("is a private key, which has no business here")
+            .with_hint("leave out `d` and what follows from it"));
+    }
     check_use(object)?;
     let algorithm = match text_of(object, "alg")? {
         Some(name) => Some(Algorithm::parse(&name).ok_or_else(|| {

@@ -129,6 +129,7 @@ fn jwks_are_for_signatures_and_whole() {
     refused("jwk", &["ES256"], &with(json!({ "x": null })), "`x`");
     refused("jwk", &["ES256"], &with(json!({ "x": "AAAA" })), "`x`");
     refused("jwk", &["ES256"], &with(json!({ "kid": 7 })), "`kid`");
+    refused("jwk", &["ES256"], &with(json!({ "d": "AAAA" })), "private");
     // Off the curve.
     let moved = with(json!({ "x": "g83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU" }));
     refused("jwk", &["ES256"], &moved, "not a valid key");

@@ -116,6 +116,8 @@ fn signatures_are_whole_and_canonical() {
     check(&format!("{signed}.{signature}A"), Denial::TokenSignature);
     check(&format!("{signed}.{signature}AA"), Denial::TokenMalformed);
     check(&format!("{signed}.{signature}="), Denial::TokenMalformed);
+    // As long as RSA of 8192 bits makes them, and longer than anything.
+    check(&format!("{signed}.{}", "A".repeat(1366)), Denial::TokenSignature);
     check(&format!("{signed}.{}", "A".repeat(4000)), Denial::TokenMalformed);
     // The last character of 32 bytes has two bits to spare; another spelling is another token.
     let last = signature.chars().last().unwrap();
