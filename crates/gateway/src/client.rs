@@ -7,11 +7,13 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lambda_host::{Client, InvokeError};
+use lambda_host::InvokeError;
 use session::Failure;
 use session::integration::{Answer, Call, HttpCall};
 
 use crate::snapshot::{Callable, Snapshot};
+
+pub use lambda_host::Client;
 
 /// Connections kept open to one back end while they are idle.
 const IDLE_PER_HOST_MAX: usize = 256;

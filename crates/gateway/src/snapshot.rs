@@ -104,6 +104,14 @@ impl Snapshot {
         permitted.then_some((&entry.function, &entry.callable))
     }
 
+    /// The functions that the built-in authorizer stands for.
+    pub fn authorizers(&self) -> impl Iterator<Item = (&Function, &Handler)> {
+        self.functions.values().filter_map(|entry| match &entry.callable {
+            Callable::Authorizer(handler) => Some((&*entry.function, &**handler)),
+            Callable::Absent | Callable::Echo | Callable::Host(_) => None,
+        })
+    }
+
     /// Takes a connect from the account's bucket of new connections.
     pub fn admit_connect(&self, now: Duration) -> bool {
         self.connects.as_ref().is_none_or(|bucket| bucket.take(now))
