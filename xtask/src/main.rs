@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task speaks to a terminal")]
 
+mod bench;
 mod machine;
 mod test;
 mod tool;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [--yes] [--without TOOL]...   sets up what the tests need, and runs everything
+cargo xtask bench                              whole-process figures, release build
 cargo xtask ci-tools                           installs what only .ci/run needs
 
 TOOL is one of: chromium, certutil, cfn-lint";
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(&options),
             Err(complaint) => return usage(&complaint),
         },
+        ["bench"] => bench::run_bench(),
         ["ci-tools"] => tool::install_cargo_deny(),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");

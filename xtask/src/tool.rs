@@ -12,6 +12,9 @@ const CFN_LINT: &str = "cfn-lint==1.58.0";
 /// Reads licences and sources of the whole dependency tree.
 const CARGO_DENY: &str = "0.20.2";
 
+/// Where the browser lies on macOS, which has no command for it.
+const CHROME_ON_MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+
 /// A program that some tests need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tool {
@@ -67,7 +70,9 @@ impl Tool {
                 (stamp == CFN_LINT && installed.is_file()).then_some(installed)
             }
             Self::Chromium => {
+                let mac = PathBuf::from(CHROME_ON_MACOS);
                 find(&["google-chrome", "google-chrome-stable", "chromium", "chromium-browser"])
+                    .or_else(|| mac.is_file().then_some(mac))
             }
         }
     }
