@@ -17,7 +17,7 @@ use crate::admin::{self, AdminToken};
 use crate::admission::Admission;
 use crate::authorize::{Verdict, tag};
 use crate::cache::VerdictCache;
-use crate::id::{IdMint, KEY_BYTES};
+use crate::id::{self, IdMint, KEY_BYTES};
 use crate::journal::Journal;
 use crate::listener::{self, Policy};
 use crate::registry::{Registry, Slot};
@@ -54,7 +54,7 @@ impl Gateway {
             revocations: Revocations::new(settings.revocation_keep),
             handshakes: Admission::default(),
             authorizers: Semaphore::new(settings.limits.authorizer_concurrency),
-            ids: IdMint::new(id_key, 0),
+            ids: IdMint::new(id_key, u16::from_be_bytes(id::random())),
             client,
             tasks: TaskTracker::new(),
             drain: watch::Sender::new(false),

@@ -142,14 +142,15 @@ impl Socket {
         let _gone = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
     }
 
-    /// One turn: what others left, replies, new input, output, timers. What
+    /// One turn: what others left, new input, replies, output, timers. What
     /// others left goes first so that a busy client cannot starve a close.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.slot.waker.register(cx.waker());
             self.take_mailbox();
-            self.poll_invocations(cx);
             let read = self.poll_read(cx);
+            // After the read, so that invocations which it began wake this task.
+            self.poll_invocations(cx);
             if self.poll_write(cx).is_err() {
                 self.session.handle_gone();
                 self.pending = Vec::new();
