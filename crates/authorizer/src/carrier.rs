@@ -239,19 +239,14 @@ fn read_offer<'a>(
     request: &Request<'a>,
     is_source: bool,
 ) -> Result<Offer<'a>, Denial> {
-    let submits = match config.csrf.mode {
+    let submit = match config.csrf.mode {
         CsrfMode::Signed | CsrfMode::Submit => config.csrf.submit.as_slice(),
         CsrfMode::Claim | CsrfMode::Off => &[],
     };
-    let prefixes = submits.iter().filter_map(|submit| match submit {
-        Submit::Protocol(prefix) => Some(prefix.as_str()),
-        Submit::Query(_) => None,
-    });
-    let prefixes: Vec<_> = prefixes.collect();
-    if !is_source && prefixes.is_empty() {
+    if !is_source && !submit.iter().any(|place| matches!(place, Submit::Protocol(_))) {
         return Ok(Offer::default());
     }
-    Offer::read(request, is_source.then_some(&config.protocol), &prefixes)
+    Offer::read(request, is_source.then_some(&config.protocol), submit)
 }
 
 /// The token of an `Authorization` header ([RFC 6750 §2.1]); another header may leave out the

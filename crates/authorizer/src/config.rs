@@ -20,6 +20,8 @@ use crate::origin::Origins;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) sources: Vec<Carrier>,
+    /// As configured, such as `cookie:JWT`.
+    pub(crate) source_names: Vec<String>,
     pub(crate) protocol: ProtocolRules,
     pub(crate) origins: Origins,
     pub(crate) csrf: Csrf,

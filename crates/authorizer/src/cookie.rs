@@ -8,9 +8,17 @@
 
 /// The pairs of one `Cookie` line as name and value, the value without its optional quotes.
 pub(crate) fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|byte| *byte == b';').filter_map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        Some((trim(&pair[..at]), unquote(trim(&pair[at + 1..]))))
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        loop {
+            let line = rest?;
+            let end = memchr::memchr(b';', line);
+            rest = end.map(|end| &line[end + 1..]);
+            let pair = &line[..end.unwrap_or(line.len())];
+            if let Some(at) = memchr::memchr(b'=', pair) {
+                return Some((trim(&pair[..at]), unquote(trim(&pair[at + 1..]))));
+            }
+        }
     })
 }
 

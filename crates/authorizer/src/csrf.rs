@@ -52,13 +52,17 @@ pub(crate) fn check_signature(value: &[u8], session: &str, key: &dyn Verify) -> 
     let parts = || {
         let text = std::str::from_utf8(value).ok()?;
         let (mac, random) = text.split_once('.')?;
-        let lower = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let fits = random.len().is_multiple_of(2) && RANDOM_BYTES.contains(&(random.len() / 2));
-        let mut raw = [0; MAC_BYTES];
-        if !fits || !lower(mac) || !lower(random) {
+        if !fits
+            || mac.len() != 2 * MAC_BYTES
+            || !random.bytes().all(|digit| nibble(digit).is_some())
+        {
             return None;
         }
-        hex::decode_to_slice(mac, &mut raw).ok()?;
+        let mut raw = [0; MAC_BYTES];
+        for (byte, digits) in raw.iter_mut().zip(mac.as_bytes().as_chunks::<2>().0) {
+            *byte = nibble(digits[0])? << 4 | nibble(digits[1])?;
+        }
         Some((raw, random))
     };
     match parts() {
@@ -70,7 +74,17 @@ pub(crate) fn check_signature(value: &[u8], session: &str, key: &dyn Verify) -> 
 /// What is signed: `len(session)!session!len(hex)!hex`, lengths in bytes. The lengths keep one
 /// pair of session and random part from standing for another.
 pub(crate) fn message(session: &str, random_hex: &str) -> Vec<u8> {
-    format!("{}!{session}!{}!{random_hex}", session.len(), random_hex.len()).into_bytes()
+    let lengths = (session.len().to_string(), random_hex.len().to_string());
+    [&lengths.0, "!", session, "!", &lengths.1, "!", random_hex].concat().into_bytes()
+}
+
+/// The value of a lower-case hexadecimal digit.
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<Option<&'a str>, Denial> {

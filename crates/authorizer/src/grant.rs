@@ -93,11 +93,11 @@ impl CsrfOutcome {
 
 pub(crate) fn grant(
     config: &Config,
-    evidence: Evidence<'_>,
+    mut evidence: Evidence<'_>,
     claims: &VerifiedClaims,
     keys: &KeySet,
 ) -> Result<Grant, Denial> {
-    let mut hits = evidence.report_only_hits.clone();
+    let mut hits = std::mem::take(&mut evidence.report_only_hits);
     let csrf = check_csrf(config, evidence.csrf, claims, keys);
     let csrf = report(csrf, config.report_only.csrf, &mut hits)?.unwrap_or(CsrfOutcome::Off);
     check_required_claims(config, claims)?;
@@ -105,9 +105,9 @@ pub(crate) fn grant(
 
     // Evidence and claims of another configuration name nothing here.
     let issuer = config.issuers.get(claims.issuer()).ok_or(Denial::TokenIssuer)?;
-    let source = config.sources.get(evidence.source).ok_or(Denial::TokenMissing)?;
+    let source = config.source_names.get(evidence.source).ok_or(Denial::TokenMissing)?;
     let principal = claims.text(&config.principal_claim).ok_or(Denial::ClaimPrincipal)?;
-    let token_source = source.to_string();
+    let token_source = source.clone();
     let mut context = Vec::with_capacity(config.context_claims.len() + 4);
     for name in &config.context_claims {
         if let Some(text) = claims.find(name).map(|v| flat(config, v)).transpose()?.flatten() {
@@ -127,7 +127,7 @@ pub(crate) fn grant(
         return Err(Denial::ClaimContextTooLong);
     }
     Ok(Grant {
-        principal_id: format!("{}{principal}", issuer.principal_prefix),
+        principal_id: [issuer.principal_prefix.as_str(), &principal].concat(),
         context,
         deadline: claims.expires_at().saturating_add(config.leeway),
         issued_at: claims.issued_at(),

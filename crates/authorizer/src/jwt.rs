@@ -80,13 +80,17 @@ pub(crate) fn verify(
     now: u64,
 ) -> Result<VerifiedClaims, Denial> {
     let parts = Parts::split(&evidence.token)?;
-    let header = Header::read(parts.header)?;
+    let header = decode_text(parts.header)?;
+    let header_members = json::members(&header).map_err(|_| Denial::TokenMalformed)?;
+    let header = Header::read(Object { text: &header, members: &header_members })?;
     let text = decode_text(parts.claims)?;
     let members = json::members(&text).map_err(|_| Denial::TokenMalformed)?;
     let claims = Object { text: &text, members: &members };
 
     let (position, issuer) = find_issuer(config, claims)?;
-    if issuer.typ.is_some() && issuer.typ != header.typ {
+    if let Some(wanted) = &issuer.typ
+        && header.typ.is_none_or(|typ| normal_type(&typ) != *wanted)
+    {
         return Err(Denial::TokenType);
     }
     let key = keys.find(position, header.algorithm, header.kid.as_deref())?;
@@ -132,36 +136,28 @@ impl<'a> Parts<'a> {
 }
 
 /// What of the JOSE header the decision looks at.
-struct Header {
+struct Header<'a> {
     algorithm: Algorithm,
-    kid: Option<String>,
-    /// As [`normal_type`] writes it.
-    typ: Option<String>,
+    kid: Option<Cow<'a, str>>,
+    typ: Option<Cow<'a, str>>,
 }
 
-impl Header {
-    fn read(segment: &str) -> Result<Self, Denial> {
-        let text = decode_text(segment)?;
-        let members = json::members(&text).map_err(|_| Denial::TokenMalformed)?;
-        let object = Object { text: &text, members: &members };
-        if object.find("crit").is_some() {
-            return Err(Denial::TokenCritical);
+impl<'a> Header<'a> {
+    fn read(object: Object<'a>) -> Result<Self, Denial> {
+        let (mut algorithm, mut kid, mut typ) = (None, None, None);
+        for (name, value) in object.iter() {
+            match name.as_ref() {
+                "alg" => algorithm = Some(value.string().ok_or(Denial::TokenMalformed)?),
+                "kid" => kid = Some(value.string().ok_or(Denial::TokenMalformed)?),
+                "typ" => typ = Some(value.string().ok_or(Denial::TokenMalformed)?),
+                "crit" => return Err(Denial::TokenCritical),
+                "b64" if value.raw() != "true" => return Err(Denial::TokenCritical),
+                "jku" | "jwk" | "x5c" | "x5u" => return Err(Denial::TokenKey),
+                _ => {}
+            }
         }
-        if object.find("b64").is_some_and(|value| value.raw() != "true") {
-            return Err(Denial::TokenCritical);
-        }
-        if ["jwk", "jku", "x5u", "x5c"].iter().any(|name| object.find(name).is_some()) {
-            return Err(Denial::TokenKey);
-        }
-        let algorithm = object.find("alg").ok_or(Denial::TokenMalformed)?;
-        let algorithm = algorithm.string().ok_or(Denial::TokenMalformed)?;
+        let algorithm = algorithm.ok_or(Denial::TokenMalformed)?;
         let algorithm = Algorithm::parse(&algorithm).ok_or(Denial::TokenAlgorithm)?;
-        let string = |name| {
-            let value = object.find(name).map(|value| value.string().ok_or(Denial::TokenMalformed));
-            value.transpose()
-        };
-        let kid = string("kid")?.map(Cow::into_owned);
-        let typ = string("typ")?.map(|typ| normal_type(&typ));
         Ok(Self { algorithm, kid, typ })
     }
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::config::{KUBERNETES_PREFIX, ProtocolRules, is_token};
+use crate::config::{KUBERNETES_PREFIX, ProtocolRules, Submit, is_token};
 use crate::cookie::trim;
 use crate::denial::Denial;
 use crate::request::Request;
@@ -51,15 +51,15 @@ enum Part {
 
 impl<'a> Offer<'a> {
     /// Reads the header's lines. `rules` is there if the header is a source of tokens;
-    /// `csrf_prefixes` begin the entries with CSRF values.
+    /// `submit` says which entries have CSRF values.
     pub(crate) fn read(
         request: &Request<'a>,
         rules: Option<&ProtocolRules>,
-        csrf_prefixes: &[&str],
+        submit: &[Submit],
     ) -> Result<Self, Denial> {
         let mut offer = Self::default();
         for line in request.header("sec-websocket-protocol") {
-            offer.push_line(line, csrf_prefixes)?;
+            offer.push_line(line, submit)?;
         }
         match rules {
             Some(rules) => offer.find_token(rules)?,
@@ -99,13 +99,16 @@ impl<'a> Offer<'a> {
         }
     }
 
-    fn push_line(&mut self, line: &'a [u8], csrf_prefixes: &[&str]) -> Result<(), Denial> {
+    fn push_line(&mut self, line: &'a [u8], submit: &[Submit]) -> Result<(), Denial> {
         for entry in line.split(|byte| *byte == b',') {
             let text = std::str::from_utf8(trim(entry)).map_err(|_| Denial::TokenMalformed)?;
             if !is_token(text) || self.entries.len() == ENTRIES_MAX {
                 return Err(Denial::TokenMalformed);
             }
-            let is_csrf = csrf_prefixes.iter().any(|prefix| text.starts_with(prefix));
+            let is_csrf = submit.iter().any(|place| match place {
+                Submit::Protocol(prefix) => text.starts_with(prefix.as_str()),
+                Submit::Query(_) => false,
+            });
             self.entries.push((text, if is_csrf { Part::Csrf } else { Part::Other }));
         }
         Ok(())

@@ -75,6 +75,7 @@ pub(super) fn read(tree: &Value) -> Result<(Config, Vec<Warning>), Vec<ConfigErr
         report_only: read_report_only(report, &table),
         cache: read_cache(report, &table),
         text: canonical(tree),
+        source_names: sources.iter().map(ToString::to_string).collect(),
         sources,
     };
     check_together(report, &table, &config);
@@ -413,8 +414,22 @@ pub(crate) const KUBERNETES_PREFIX: &str = "base64url.bearer.authorization.k8s.i
 ///
 /// [RFC 9110 §5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 pub(crate) fn is_token(text: &str) -> bool {
-    let special = b"!#$%&'*+-.^_`|~";
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || special.contains(&b))
+    const IS_TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let special = b"!#$%&'*+-.^_`|~";
+        let mut n = 0;
+        while n < 256 {
+            table[n] = (n as u8).is_ascii_alphanumeric();
+            n += 1;
+        }
+        n = 0;
+        while n < special.len() {
+            table[special[n] as usize] = true;
+            n += 1;
+        }
+        table
+    };
+    !text.is_empty() && text.bytes().all(|byte| IS_TOKEN[usize::from(byte)])
 }
 
 fn is_plain(text: &str) -> bool {

@@ -20,7 +20,11 @@ fn read<'a>(
     lines: &'a [(&'a str, &'a [u8])],
     rules: Option<&ProtocolRules>,
 ) -> Result<Offer<'a>, Denial> {
-    Offer::read(&Request { headers: lines, query: &[], method_arn: "" }, rules, &["csrf."])
+    Offer::read(
+        &Request { headers: lines, query: &[], method_arn: "" },
+        rules,
+        &[Submit::Protocol("csrf.".into())],
+    )
 }
 
 /// Reads one line per item and compares token, kept entries and answer.
