@@ -67,8 +67,7 @@ impl ParameterSource {
     /// Reads the right-hand side of a mapping; the error says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(inner) = text.strip_prefix('\'') {
-            let inner =
-                inner.strip_suffix('\'').ok_or("the closing apostrophe is missing".to_owned())?;
+            let inner = inner.strip_suffix('\'').ok_or("the closing apostrophe is missing")?;
             if inner.chars().any(char::is_control) {
                 return Err("fixed text holds a control character".to_owned());
             }
@@ -92,8 +91,7 @@ impl ParameterSource {
                 .map_err(|error| format!("the path below the body does not parse: {error}"))?;
             return Ok(Self::Body(path));
         }
-        let (location, name) =
-            rest.split_once('.').ok_or("the parameter's name is missing".to_owned())?;
+        let (location, name) = rest.split_once('.').ok_or("the parameter's name is missing")?;
         match location {
             "header" => named(name, Self::Header),
             "querystring" => named(name, Self::QueryString),

@@ -120,8 +120,6 @@ pub(crate) struct RouteParts {
     pub(crate) span: crate::source::Span,
     /// Whether `RouteResponseSelectionExpression` is set.
     pub(crate) expression: bool,
-    /// The logical id of the resource it depends on through `Target`.
-    pub(crate) integration: Option<String>,
 }
 
 pub(crate) struct DeploymentParts {

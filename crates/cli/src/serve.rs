@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use api_model::{Model, Severity};
+use api_model::Model;
 use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, FileCertificates, LocalCertificates, server_config};
 use gateway::client::client;
@@ -360,9 +360,4 @@ impl Ready {
         }
         talk(&format!("admin: {}", self.admin));
     }
-}
-
-/// How many findings of a severity there are.
-pub(crate) fn count(loaded: &Loaded, severity: Severity) -> usize {
-    loaded.diagnostics.list.iter().filter(|finding| finding.severity == severity).count()
 }

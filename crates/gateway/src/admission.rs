@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 /// Handshakes under way, in all and by address.
 #[derive(Debug, Default)]
-pub struct Admission {
+pub(crate) struct Admission {
     state: Mutex<State>,
 }
 
@@ -19,14 +19,19 @@ struct State {
 
 /// A handshake that counts until this is dropped.
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     admission: &'a Admission,
     address: IpAddr,
 }
 
 impl Admission {
     /// Lets one more in, unless a limit is reached.
-    pub fn enter(&self, address: IpAddr, max: usize, address_max: usize) -> Option<Pass<'_>> {
+    pub(crate) fn enter(
+        &self,
+        address: IpAddr,
+        max: usize,
+        address_max: usize,
+    ) -> Option<Pass<'_>> {
         let mut state = self.state.lock();
         let of_address = state.by_address.get(&address).copied().unwrap_or_default();
         if max <= state.count || address_max <= of_address {

@@ -4,17 +4,17 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
-pub fn epoch_ms() -> u64 {
+pub(crate) fn epoch_ms() -> u64 {
     u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Seconds since 1970.
-pub fn epoch_seconds() -> u64 {
+pub(crate) fn epoch_seconds() -> u64 {
     since_epoch().as_secs()
 }
 
 /// Time since the process first asked; never runs backwards.
-pub fn uptime() -> Duration {
+pub(crate) fn uptime() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed()
 }

@@ -210,6 +210,10 @@ impl Pending {
             leave =
                 authorize(gateway, snapshot, config, &operation, caller, &mut self.trail).await?;
         }
+        if self.is_revoked(gateway, &leave) {
+            self.trail.push("revocation: revoked".to_owned());
+            return Err(Failure::TokenRevoked.into());
+        }
         let latency = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Arc::make_mut(&mut self.connection).authorizer = Some(leave.authorized.clone());
         self.latency = Some(latency);

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(id.len(), 20);
         assert!(mint.is_valid(&id));
         assert!(!IdMint::new(&[8; KEY_BYTES], 3).is_valid(&id));
-        let mut changed = id.clone().into_bytes();
+        let mut changed = id.into_bytes();
         changed[0] = if changed[0] == b'A' { b'B' } else { b'A' };
         assert!(!mint.is_valid(str::from_utf8(&changed).unwrap()));
         for bad in ["", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAA==", "x", &"A".repeat(9000)] {

@@ -12,16 +12,18 @@ use session::{CloseCause, Connection};
 
 /// All open connections, sharded by id so that no lock is shared by all.
 #[derive(Debug)]
-pub struct Registry {
-    shards: Box<[Mutex<HashMap<Box<str>, Arc<Slot>>>]>,
+pub(crate) struct Registry {
+    shards: Box<[Shard]>,
     hasher: RandomState,
     count: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
+type Shard = Mutex<HashMap<Box<str>, Arc<Slot>>>;
+
 /// One open connection.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Its facts.
     pub connection: Arc<Connection>,
     /// The peer that counts against the limit of its address.
@@ -46,7 +48,7 @@ struct Mailbox {
 
 /// Whether a push was taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Pushed {
+pub(crate) enum Pushed {
     /// It will be written.
     Taken,
     /// Too much waits for this client already.
@@ -57,7 +59,7 @@ pub enum Pushed {
 
 /// Why a connection was not registered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct TooMany;
+pub(crate) struct TooMany;
 
 /// Shards of the map: enough that two cores seldom meet.
 const SHARDS: usize = 64;
@@ -75,7 +77,12 @@ impl Default for Registry {
 
 impl Registry {
     /// Adds a connection unless a limit is reached.
-    pub fn insert(&self, slot: Arc<Slot>, max: usize, address_max: usize) -> Result<(), TooMany> {
+    pub(crate) fn insert(
+        &self,
+        slot: Arc<Slot>,
+        max: usize,
+        address_max: usize,
+    ) -> Result<(), TooMany> {
         if max <= self.count.fetch_add(1, Ordering::Relaxed) {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(TooMany);
@@ -96,12 +103,12 @@ impl Registry {
     }
 
     /// The connection with this id, if it is open.
-    pub fn find(&self, id: &str) -> Option<Arc<Slot>> {
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Slot>> {
         self.shard(id).lock().get(id).cloned()
     }
 
     /// Forgets a connection; its mailbox takes nothing any more.
-    pub fn remove(&self, slot: &Slot) {
+    pub(crate) fn remove(&self, slot: &Slot) {
         slot.mailbox.lock().is_shut = true;
         if self.shard(&slot.connection.id).lock().remove(&*slot.connection.id).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -116,17 +123,12 @@ impl Registry {
     }
 
     /// How many connections are open.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whether no connection is open.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Every connection for which `wanted` holds, at the moment of asking.
-    pub fn select(&self, wanted: impl Fn(&Slot) -> bool) -> Vec<Arc<Slot>> {
+    pub(crate) fn select(&self, wanted: impl Fn(&Slot) -> bool) -> Vec<Arc<Slot>> {
         let mut found = Vec::new();
         for shard in &self.shards {
             found.extend(shard.lock().values().filter(|slot| wanted(slot)).cloned());
@@ -134,7 +136,7 @@ impl Registry {
         found
     }
 
-    fn shard(&self, id: &str) -> &Mutex<HashMap<Box<str>, Arc<Slot>>> {
+    fn shard(&self, id: &str) -> &Shard {
         let hash = self.hasher.hash_one(id);
         &self.shards[usize::try_from(hash % SHARDS as u64).expect("below the number of shards")]
     }
@@ -142,7 +144,11 @@ impl Registry {
 
 impl Slot {
     /// A connection that opens now.
-    pub fn new(connection: Arc<Connection>, address: IpAddr, session_id: Option<String>) -> Self {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        address: IpAddr,
+        session_id: Option<String>,
+    ) -> Self {
         let last_active = AtomicU64::new(connection.connected_at);
         Self {
             connection,
@@ -155,17 +161,17 @@ impl Slot {
     }
 
     /// When a message last went either way, milliseconds since 1970.
-    pub fn last_active(&self) -> u64 {
+    pub(crate) fn last_active(&self) -> u64 {
         self.last_active.load(Ordering::Relaxed)
     }
 
     /// A message went either way.
-    pub fn touch(&self, epoch_ms: u64) {
+    pub(crate) fn touch(&self, epoch_ms: u64) {
         self.last_active.store(epoch_ms, Ordering::Relaxed);
     }
 
     /// Leaves an encoded frame for the client.
-    pub fn push(&self, frame: &[u8], bytes_max: usize) -> Pushed {
+    pub(crate) fn push(&self, frame: &[u8], bytes_max: usize) -> Pushed {
         {
             let mut mailbox = self.mailbox.lock();
             if mailbox.is_shut || mailbox.close.is_some() {
@@ -181,7 +187,7 @@ impl Slot {
     }
 
     /// Asks the connection to close; `false` if it already is.
-    pub fn close(&self, cause: CloseCause) -> bool {
+    pub(crate) fn close(&self, cause: CloseCause) -> bool {
         {
             let mut mailbox = self.mailbox.lock();
             if mailbox.is_shut || mailbox.close.is_some() {
@@ -194,13 +200,13 @@ impl Slot {
     }
 
     /// Whether a close was asked for or has happened.
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         let mailbox = self.mailbox.lock();
         mailbox.is_shut || mailbox.close.is_some()
     }
 
     /// What was left for the socket: frames, then a close.
-    pub fn take(&self) -> (Vec<u8>, Option<CloseCause>) {
+    pub(crate) fn take(&self) -> (Vec<u8>, Option<CloseCause>) {
         let mut mailbox = self.mailbox.lock();
         (std::mem::take(&mut mailbox.frames), mailbox.close)
     }

@@ -12,7 +12,7 @@ const ENTRIES_MAX: usize = 1_000_000;
 
 /// What was revoked, and when.
 #[derive(Debug)]
-pub struct Revocations {
+pub(crate) struct Revocations {
     keep: Duration,
     state: RwLock<State>,
 }
@@ -40,7 +40,7 @@ struct Moment {
 
 /// What a verdict says about its own age.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Issued {
+pub(crate) enum Issued {
     /// The token's `iat`, seconds since 1970.
     At(u64),
     /// When the authorizer was asked.
@@ -51,12 +51,18 @@ pub enum Issued {
 
 impl Revocations {
     /// None yet; each is remembered for `keep`, at least a token's longest life.
-    pub fn new(keep: Duration) -> Self {
+    pub(crate) fn new(keep: Duration) -> Self {
         Self { keep, state: RwLock::default() }
     }
 
     /// Revokes a principal, or one session of it, from now on backwards.
-    pub fn revoke(&self, api_id: &str, principal_id: &str, session_id: Option<&str>, epoch: u64) {
+    pub(crate) fn revoke(
+        &self,
+        api_id: &str,
+        principal_id: &str,
+        session_id: Option<&str>,
+        epoch: u64,
+    ) {
         let moment = Moment { epoch, at: Instant::now() };
         let mut state = self.state.write();
         if ENTRIES_MAX <= state.entries.len() {
@@ -76,7 +82,7 @@ impl Revocations {
     }
 
     /// Whether a verdict on `principal_id` is older than a revocation of it.
-    pub fn is_revoked(
+    pub(crate) fn is_revoked(
         &self,
         api_id: &str,
         principal_id: &str,

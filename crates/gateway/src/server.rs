@@ -63,10 +63,19 @@ impl Gateway {
     }
 
     /// Serves another snapshot: open connections see it at their next message,
-    /// and no verdict of the old configuration is reused.
+    /// those of stages that are gone are closed, and no verdict of the old
+    /// configuration is reused.
     pub fn reload(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
         self.cache.clear();
+        let snapshot = self.snapshot.load();
+        let is_gone = |slot: &Slot| {
+            let connection = &slot.connection;
+            snapshot.router.stage(&connection.api_id, &connection.stage).is_none()
+        };
+        for slot in self.registry.select(is_gone) {
+            slot.close(CloseCause::Drain);
+        }
     }
 
     /// Whether TLS may present a certificate for `name`.

@@ -401,6 +401,9 @@ fn read_listen(mut section: Section<'_>, out: &mut Diagnostics) -> Listen {
 
 fn read_limits(mut section: Section<'_>, out: &mut Diagnostics) -> Limits {
     const KIB: u64 = 1024;
+    const IDLE: Duration = Duration::from_secs(600);
+    const AGE: Duration = Duration::from_secs(7200);
+    const HEAD_TIME: Duration = Duration::from_secs(10);
     let seconds = Duration::from_secs;
     let number = |value: Option<u64>, default: u64| {
         usize::try_from(value.unwrap_or(default)).unwrap_or(usize::MAX)
@@ -422,14 +425,14 @@ fn read_limits(mut section: Section<'_>, out: &mut Diagnostics) -> Limits {
     };
     let session = session::Limits {
         framing,
-        idle: section.duration("idle", seconds(1)..=DAY * 30, out).unwrap_or(seconds(600)),
-        age: section.duration("age", seconds(1)..=DAY * 365, out).unwrap_or(seconds(7200)),
+        idle: section.duration("idle", seconds(1)..=DAY * 30, out).unwrap_or(IDLE),
+        age: section.duration("age", seconds(1)..=DAY * 365, out).unwrap_or(AGE),
         ping_interval: ping,
     };
     let limits = Limits {
         head_time: section
             .duration("head_time", seconds(1)..=seconds(600), out)
-            .unwrap_or(seconds(10)),
+            .unwrap_or(HEAD_TIME),
         head_bytes: number(section.bytes("head_bytes", 8 * KIB..=1024 * KIB, out), 32 * KIB),
         url_bytes: number(section.bytes("url_bytes", 256..=64 * KIB, out), 4096),
         headers: number(section.count("headers", 10..=1000, out), 100),

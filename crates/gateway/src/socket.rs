@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use api_model::api::Stage;
 use session::integration::{self, Reply};
-use session::{Connection, Environment, Failure, Id, Invocation, Kind, Operation, Session};
+use session::{
+    CloseCause, Connection, Environment, Failure, Id, Invocation, Kind, Operation, Session,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
@@ -61,6 +63,10 @@ pub(crate) async fn run(
     slot: Arc<Slot>,
     session: Session,
 ) {
+    if gateway.is_draining() {
+        // The drain began while the handshake was under way and has not seen this one.
+        slot.close(CloseCause::Drain);
+    }
     let mut socket = Socket {
         gateway,
         stream,
@@ -378,9 +384,11 @@ impl Environment for Shared<'_> {
     }
 
     fn epoch_ms(&self) -> u64 {
-        let now = clock::epoch_ms();
-        self.slot.touch(now);
-        now
+        clock::epoch_ms()
+    }
+
+    fn touched(&self) {
+        self.slot.touch(clock::epoch_ms());
     }
 
     fn failed(&self, connection: &Connection, request_id: Id, failure: Failure) {

@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 /// A client's connection.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     transport: Transport,
     /// Recording, until the head was taken or is too long.
     head: Option<Arc<Head>>,
@@ -30,20 +30,20 @@ enum Transport {
 
 /// The first bytes of a connection.
 #[derive(Debug)]
-pub struct Head {
+pub(crate) struct Head {
     bytes_max: usize,
     state: Mutex<Option<Vec<u8>>>,
 }
 
 impl Head {
     /// A record of at most `bytes_max` bytes.
-    pub fn new(bytes_max: usize) -> Arc<Self> {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self { bytes_max, state: Mutex::new(Some(Vec::new())) })
     }
 
     /// What was recorded; ends the recording. `None` the second time, or if the
     /// head was too long.
-    pub fn take(&self) -> Option<Vec<u8>> {
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
         self.state.lock().take()
     }
 
@@ -62,12 +62,12 @@ impl Head {
 
 impl Stream {
     /// A plain TCP connection.
-    pub fn plain(stream: TcpStream, head: Arc<Head>) -> Self {
+    pub(crate) fn plain(stream: TcpStream, head: Arc<Head>) -> Self {
         Self { transport: Transport::Plain(stream), head: Some(head) }
     }
 
     /// A TLS connection.
-    pub fn tls(stream: TlsStream<TcpStream>, head: Arc<Head>) -> Self {
+    pub(crate) fn tls(stream: TlsStream<TcpStream>, head: Arc<Head>) -> Self {
         Self { transport: Transport::Tls(Box::new(stream)), head: Some(head) }
     }
 }

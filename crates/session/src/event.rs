@@ -373,7 +373,7 @@ fn sort_headers<'a>(mut headers: Vec<(&'a str, &'a str)>) -> Vec<(&'a str, &'a s
 fn sorted_query(handshake: &Handshake) -> Vec<(&str, &str)> {
     let mut query: Vec<(&str, &str)> =
         handshake.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    query.sort_by(|(a, _), (b, _)| a.cmp(b));
+    query.sort_by_key(|(name, _)| *name);
     query
 }
 

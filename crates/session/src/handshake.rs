@@ -42,7 +42,12 @@ impl BadRequest {
                 headers: vec![("content-type", "text/html".to_owned())],
                 body: EDGE_PAGE.as_bytes().to_vec(),
             },
-            Self::Body | Self::Malformed => Refusal::json(400, "Bad Request"),
+            Self::Body | Self::Malformed => {
+                let mut refusal = Refusal::json(400, "Bad Request");
+                // What follows on this connection cannot be trusted to be a request.
+                refusal.headers.push(("connection", "close".to_owned()));
+                refusal
+            }
             Self::UrlTooLong => Refusal::json(414, "URI Too Long"),
             Self::Version => {
                 let mut refusal = Refusal::json(426, "Upgrade Required");
@@ -94,6 +99,7 @@ impl Refusal {
             status,
             headers: vec![
                 ("content-type", "application/json; charset=UTF-8".to_owned()),
+                ("connection", "keep-alive".to_owned()),
                 ("x-amz-apigw-id", id.to_string()),
             ],
             body,

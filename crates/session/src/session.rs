@@ -65,6 +65,8 @@ pub trait Environment {
     fn message_id(&self) -> Id;
     /// Milliseconds since 1970.
     fn epoch_ms(&self) -> u64;
+    /// The client sent a message, whatever comes of it.
+    fn touched(&self) {}
     /// A message failed before its integration was called.
     fn failed(&self, connection: &Connection, request_id: Id, failure: Failure);
 }
@@ -96,7 +98,7 @@ pub struct Invocation {
 }
 
 /// How long a client may take to answer the gateway's Close frame.
-pub const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Starts a connection whose handshake was accepted.
@@ -288,6 +290,7 @@ impl Session {
             return; // RFC 6455 §5.5.1: data after a Close frame is ignored.
         }
         self.active_at = now;
+        environment.touched();
         let request_id = environment.request_id();
         let Some(stage) = environment.stage(&self.connection) else {
             return self.handle_close(now, CloseCause::Drain, out);
@@ -408,4 +411,4 @@ impl Session {
 /// Largest reply ([quotas]); a longer one becomes an error frame (unconfirmed on AWS).
 ///
 /// [quotas]: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-pub const REPLY_BYTES_MAX: usize = 128 * 1024;
+pub(crate) const REPLY_BYTES_MAX: usize = 128 * 1024;

@@ -224,7 +224,8 @@ fn roles(stacks: &[Stack], out: &mut Diagnostics) -> HashMap<String, Vec<Policy>
     let mut roles = HashMap::new();
     let mut arns = HashMap::new();
     each(stacks, "AWS::IAM::Role", |stack, resource| {
-        let path = resource.properties.find("Path").and_then(Node::as_text).unwrap_or("/".into());
+        let path =
+            resource.properties.find("Path").and_then(Node::as_text).unwrap_or_else(|| "/".into());
         let arn = format!(
             "arn:{}:iam::{}:role{path}{}",
             stack.partition, stack.account_id, resource.physical_id

@@ -46,7 +46,6 @@ pub(super) fn resolve(resource: &Resource, apis: &mut Apis, out: &mut Diagnostic
         return;
     }
     parts.routes.push(RouteParts {
-        integration: integration.map(|integration| integration.logical_id.clone()),
         route: Arc::new(route),
         physical_id: resource.physical_id.clone(),
         span: resource.span,

@@ -211,7 +211,7 @@ fn rate(reader: &mut Reader<'_>, settings: &Node, property: &str) -> Option<Rate
 }
 
 /// AWS's default account throttle, the ceiling of every other.
-pub const ACCOUNT_RATE: Rate = Rate { per_second: 10_000.0, burst: 5_000 };
+pub(super) const ACCOUNT_RATE: Rate = Rate { per_second: 10_000.0, burst: 5_000 };
 
 pub(super) fn check_unique(stages: &[(Arc<Stage>, Span)], out: &mut Diagnostics) {
     let mut seen = HashMap::new();

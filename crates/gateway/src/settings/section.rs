@@ -111,7 +111,8 @@ impl<'a> Section<'a> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let span = self.node.and_then(|node| node.find(name)).map_or(self.span(), |n| n.span);
+            let span =
+                self.node.and_then(|node| node.find(name)).map_or_else(|| self.span(), |n| n.span);
             wrong(out, span, &self.path_of(name), &format!("must be {}", names.join(" or ")));
         }
         found
