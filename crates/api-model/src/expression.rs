@@ -99,6 +99,11 @@ impl Expression {
         Ok(Self { source: source.to_owned(), parts })
     }
 
+    /// An expression that selects nothing.
+    pub(crate) fn empty() -> Self {
+        Self { source: String::new(), parts: Vec::new() }
+    }
+
     /// The text of an expression without variables.
     pub fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {

@@ -105,6 +105,9 @@ const KNOWN_TYPES: &[&str] = &[
 /// One API while it is put together.
 pub(crate) struct ApiParts {
     pub(crate) api: Arc<Api>,
+    /// Routes, integrations and authorizers that were reported: whoever refers to them
+    /// is not reported for it.
+    pub(crate) broken: HashSet<String>,
     pub(crate) integrations: HashMap<String, Integration>,
     pub(crate) authorizers: HashMap<String, Arc<Authorizer>>,
     pub(crate) routes: Vec<RouteParts>,
@@ -172,9 +175,13 @@ fn read_api(stack: &Stack, resource: &Resource, out: &mut Diagnostics) -> Option
     reader.ignored("ApiKeySelectionExpression", "no route of it may require an API key here");
     let name = reader.required("Name");
     let disable = reader.boolean("DisableExecuteApiEndpoint").is_some_and(|flag| flag.value);
-    let selection = reader.required("RouteSelectionExpression")?;
-    let route_selection =
-        expression(&mut reader, "RouteSelectionExpression", &selection, Scope::Request)?;
+    let route_selection = reader
+        .required("RouteSelectionExpression")
+        .and_then(|source| {
+            expression(&mut reader, "RouteSelectionExpression", &source, Scope::Request)
+        })
+        // Reported; the rest of the API is checked all the same.
+        .unwrap_or_else(Expression::empty);
     let api = Api {
         api_id: resource.physical_id.clone(),
         logical_id: resource.logical_id.clone(),
@@ -188,6 +195,7 @@ fn read_api(stack: &Stack, resource: &Resource, out: &mut Diagnostics) -> Option
     };
     Some(ApiParts {
         api: Arc::new(api),
+        broken: HashSet::new(),
         integrations: HashMap::new(),
         authorizers: HashMap::new(),
         routes: Vec::new(),

@@ -148,7 +148,7 @@ pub(crate) async fn authorize(
             let ask = || ask_function(gateway, &**host, operation, &function.logical_id);
             ask_cached(gateway, snapshot, config, operation, &identity, ask).await
         }
-        Callable::Absent | Callable::Echo => {
+        Callable::Absent | Callable::Broken | Callable::Echo => {
             Asked::fresh(Verdict::Refused(Failure::AuthorizerError.into()))
         }
     };

@@ -80,7 +80,7 @@ async fn invoke(
         return Err(Failure::IntegrationUnreachable);
     };
     match callable {
-        Callable::Absent => Err(Failure::IntegrationUnreachable),
+        Callable::Absent | Callable::Broken => Err(Failure::IntegrationUnreachable),
         Callable::Echo => Ok(echo(&payload)),
         Callable::Authorizer(handler) => {
             let now = crate::clock::epoch_seconds();

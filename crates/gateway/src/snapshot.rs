@@ -37,6 +37,8 @@ struct Entry {
 pub enum Callable {
     /// Nothing here can run it.
     Absent,
+    /// Its settings are wrong, which was reported.
+    Broken,
     /// The built-in authorizer, in-process.
     Authorizer(Arc<Handler>),
     /// Answers each event's body.
@@ -108,7 +110,7 @@ impl Snapshot {
     pub fn authorizers(&self) -> impl Iterator<Item = (&Function, &Handler)> {
         self.functions.values().filter_map(|entry| match &entry.callable {
             Callable::Authorizer(handler) => Some((&*entry.function, &**handler)),
-            Callable::Absent | Callable::Echo | Callable::Host(_) => None,
+            Callable::Absent | Callable::Broken | Callable::Echo | Callable::Host(_) => None,
         })
     }
 
@@ -347,7 +349,7 @@ fn load_authorizer(
                 let finding = out.error(codes::AUTHORIZER, function.span, message);
                 finding.at(&function.logical_id, "").hint = error.hint;
             }
-            Callable::Absent
+            Callable::Broken
         }
     }
 }

@@ -38,8 +38,12 @@ pub(super) fn resolve(
     let result_ttl = result_ttl(&mut reader, compat);
     let identity_sources =
         reader.list("IdentitySource").iter().filter_map(|text| source(&mut reader, text)).collect();
-    let Some(uri) = reader.required("AuthorizerUri") else { return };
-    let Some(function) = lambda_uri(&mut reader, "AuthorizerUri", &uri, stack) else { return };
+    let uri = reader.required("AuthorizerUri");
+    let function = uri.and_then(|uri| lambda_uri(&mut reader, "AuthorizerUri", &uri, stack));
+    let Some(function) = function else {
+        parts.broken.insert(resource.physical_id.clone());
+        return;
+    };
     let source_arn = parts.api.execute_arn(&format!("authorizers/{}", resource.physical_id));
     if reader.node("AuthorizerCredentialsArn").is_none()
         && let Some((found, qualifier)) = find_function(functions, &function)

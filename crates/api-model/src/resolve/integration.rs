@@ -50,7 +50,10 @@ pub(super) fn resolve(
         Some("WHEN_NO_TEMPLATES") => Passthrough::WhenNoTemplates,
         _ => Passthrough::WhenNoMatch,
     };
-    let Some(target) = target else { return };
+    let Some(target) = target else {
+        parts.broken.insert(resource.physical_id.clone());
+        return;
+    };
     let integration = Integration {
         logical_id: resource.logical_id.clone(),
         target,
@@ -214,6 +217,9 @@ pub(super) fn resolve_response(resource: &Resource, apis: &mut Apis, out: &mut D
     let templates = templates(&mut reader, "ResponseTemplates", Scope::Response);
     let parameters = response_parameters(&mut reader);
     let Some(id) = reader.required("IntegrationId") else { return };
+    if parts.broken.contains(&id.value) {
+        return;
+    }
     let Some(integration) = parts.integrations.get_mut(&id.value) else {
         let message = format!("`IntegrationId` is `{}`, which this API does not have", id.value);
         let hint = Some("write `!Ref` and the logical id of the integration".to_owned());

@@ -22,14 +22,20 @@ pub(super) fn resolve(resource: &Resource, apis: &mut Apis, out: &mut Diagnostic
     reader.unsupported("ModelSelectionExpression", "messages would not be validated");
     reader.unsupported("AuthorizationScopes", "they belong to JWT authorizers of HTTP APIs");
     reader.ignored("RequestModels", "without `ModelSelectionExpression` nothing is validated");
-    let Some(key) = reader.required("RouteKey") else { return };
+    let Some(key) = reader.required("RouteKey") else {
+        parts.broken.insert(resource.physical_id.clone());
+        return;
+    };
     check_key(&mut reader, &key);
     let is_connect = key.value == "$connect";
     let authorization = authorization(&mut reader, parts, is_connect);
     let required = required_parameters(&mut reader, is_connect);
     let expression = two_way_expression(&mut reader);
     let integration_id = target(&mut reader, parts, &key.value);
-    let Some(authorization) = authorization else { return };
+    let Some(authorization) = authorization else {
+        parts.broken.insert(resource.physical_id.clone());
+        return;
+    };
     let integration = integration_id.as_ref().and_then(|id| parts.integrations.get(id));
     let route = Route {
         key: key.value.clone(),
@@ -126,6 +132,9 @@ fn authorization(
                 return None;
             };
             let Some(authorizer) = parts.authorizers.get(&id.value) else {
+                if parts.broken.contains(&id.value) {
+                    return None;
+                }
                 let message =
                     format!("`AuthorizerId` is `{}`, which this API does not have", id.value);
                 let hint = Some("write `!Ref` and the logical id of the authorizer".to_owned());
@@ -169,6 +178,9 @@ fn target(reader: &mut Reader<'_>, parts: &ApiParts, key: &str) -> Option<String
     let id = target.value.strip_prefix("integrations/").unwrap_or_default();
     if parts.integrations.contains_key(id) {
         return Some(id.to_owned());
+    }
+    if parts.broken.contains(id) {
+        return None;
     }
     let message = format!("`Target` is `{}`, which names no integration of this API", target.value);
     let hint = Some("write `!Sub integrations/${Integration}`".to_owned());
@@ -254,6 +266,7 @@ pub(super) fn check_pairs(apis: &Apis, out: &mut Diagnostics) {
             parts.routes.iter().map(|route| (route.physical_id.as_str(), route)).collect();
         for (route_id, span) in &parts.route_responses {
             match by_id.get(route_id.as_str()) {
+                None if parts.broken.contains(route_id) => {}
                 None => {
                     out.error(
                         codes::REFERENCE,
