@@ -224,7 +224,7 @@ impl<'a> Found<'a> {
 fn read_cookies<'a>(config: &Config, request: &Request<'a>, slots: &mut [Slot<'a>]) {
     for line in request.header("cookie") {
         for (name, value) in cookie::pairs(line) {
-            for (slot, wanted) in slots.iter_mut().zip(config.cookie_names()) {
+            for (slot, wanted) in slots.iter_mut().zip(&config.cookie_names) {
                 if name == wanted.as_bytes() {
                     *slot = Slot { count: slot.count + 1, value };
                 }

@@ -22,6 +22,9 @@ pub struct Config {
     pub(crate) sources: Vec<Carrier>,
     /// As configured, such as `cookie:JWT`.
     pub(crate) source_names: Vec<String>,
+    /// Cookies that the decision reads, whose presence asks for an Origin: those of `sources`, in
+    /// their order, then that of the CSRF rule unless it is off.
+    pub(crate) cookie_names: Vec<String>,
     pub(crate) protocol: ProtocolRules,
     pub(crate) origins: Origins,
     pub(crate) csrf: Csrf,
@@ -82,15 +85,6 @@ impl Config {
             Carrier::Header(name) => Some(name.as_str()),
             Carrier::Cookie(_) | Carrier::Protocol | Carrier::Query(_) => None,
         })
-    }
-
-    /// Names of the cookies that the decision reads: those whose presence asks for an Origin.
-    pub(crate) fn cookie_names(&self) -> impl Iterator<Item = &str> {
-        let tokens = self.sources.iter().filter_map(|carrier| match carrier {
-            Carrier::Cookie(name) => Some(name.as_str()),
-            Carrier::Header(_) | Carrier::Protocol | Carrier::Query(_) => None,
-        });
-        tokens.chain((self.csrf.mode != CsrfMode::Off).then_some(self.csrf.cookie.as_str()))
     }
 
     pub(crate) fn has_cookie_source(&self) -> bool {

@@ -80,11 +80,17 @@ pub(crate) fn message(session: &str, random_hex: &str) -> Vec<u8> {
 
 /// The value of a lower-case hexadecimal digit.
 fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+    const NONE: u8 = 0xff;
+    const VALUES: [u8; 256] = {
+        let mut values = [NONE; 256];
+        let mut n = 0;
+        while n < 16 {
+            values[b"0123456789abcdef"[n] as usize] = n as u8;
+            n += 1;
+        }
+        values
+    };
+    Some(VALUES[usize::from(digit)]).filter(|value| *value != NONE)
 }
 
 fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<Option<&'a str>, Denial> {

@@ -32,8 +32,7 @@ pub(crate) struct Member {
 
 /// Checks the whole of `text` and returns the members of its object, in order.
 pub(crate) fn members(text: &str) -> Result<Vec<Member>, Malformed> {
-    let mut reader =
-        Reader { text, at: 0, names: Vec::with_capacity(FEW), members: Vec::with_capacity(FEW) };
+    let mut reader = Reader { text, at: 0, names: Vec::new(), members: Vec::with_capacity(FEW) };
     reader.space();
     if reader.peek() != Some(b'{') {
         return Err(Malformed);
@@ -143,7 +142,7 @@ fn unescape(raw: &str) -> Option<Cow<'_, str>> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Names of the members of all open objects, outermost first.
+    /// Names of the members of all open objects but the outermost.
     names: Vec<Cow<'a, str>>,
     members: Vec<Member>,
 }
@@ -175,7 +174,9 @@ impl<'a> Reader<'a> {
             let start = self.at;
             let name = self.checked_string()?;
             let escaped = matches!(name, Cow::Owned(_));
-            self.names.push(name);
+            if 0 < depth {
+                self.names.push(name);
+            }
             let named = start + 1..self.at - 1;
             self.space();
             self.take(b':')?;
@@ -192,9 +193,22 @@ impl<'a> Reader<'a> {
                 _ => return Err(Malformed),
             }
         }
-        let unique = is_unique(&mut self.names[first..]);
+        let unique = match depth {
+            0 => self.has_unique_members(),
+            _ => is_unique(&mut self.names[first..]),
+        };
         self.names.truncate(first);
         if unique { Ok(()) } else { Err(Malformed) }
+    }
+
+    fn has_unique_members(&self) -> bool {
+        let name = |member: &Member| &self.text[member.name.clone()];
+        if FEW < self.members.len() || self.members.iter().any(|member| member.escaped) {
+            let object = Object { text: self.text, members: &self.members };
+            return is_unique(&mut object.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        }
+        let mut members = self.members.iter().enumerate();
+        members.all(|(n, a)| !self.members[..n].iter().any(|b| is_same(name(a), name(b))))
     }
 
     fn array(&mut self, depth: usize) -> Result<(), Malformed> {

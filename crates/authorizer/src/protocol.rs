@@ -100,7 +100,11 @@ impl<'a> Offer<'a> {
     }
 
     fn push_line(&mut self, line: &'a [u8], submit: &[Submit]) -> Result<(), Denial> {
-        for entry in line.split(|byte| *byte == b',') {
+        let mut rest = Some(line);
+        while let Some(line) = rest {
+            let end = memchr::memchr(b',', line);
+            let entry = &line[..end.unwrap_or(line.len())];
+            rest = end.map(|end| &line[end + 1..]);
             let text = std::str::from_utf8(trim(entry)).map_err(|_| Denial::TokenMalformed)?;
             if !is_token(text) || self.entries.len() == ENTRIES_MAX {
                 return Err(Denial::TokenMalformed);
@@ -182,11 +186,10 @@ fn strip_any<'t>(text: &'t str, prefixes: &[String]) -> Option<&'t str> {
 
 /// Whether `text` is three non-empty base64url segments.
 fn is_jwt_shaped(text: &str) -> bool {
-    let is_segment = |segment: &str| {
-        !segment.is_empty()
-            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-    };
-    text.split('.').count() == 3 && text.split('.').all(is_segment)
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
+    text.bytes().filter(|b| *b == b'.').count() == 2
+        && text.bytes().all(is_plain)
+        && text.split('.').all(|segment| !segment.is_empty())
 }
 
 /// Whether `text` is a JWT rather than a subprotocol with two dots: its first segment is an object.

@@ -53,10 +53,12 @@ pub(super) fn read(tree: &Value) -> Result<(Config, Vec<Warning>), Vec<ConfigErr
     let sources = read_sources(report, &table);
     let origins = read_origins(report, &table);
     let prefix = table.text(report, "principal_prefix").unwrap_or_default();
+    let csrf = read_csrf(report, &table, &sources);
     let config = Config {
+        cookie_names: cookie_names(&sources, &csrf),
         protocol: read_protocol(report, &table),
         origins,
-        csrf: read_csrf(report, &table, &sources),
+        csrf,
         issuers: issuer::read_all(report, table.value("issuers"), prefix),
         leeway: table.seconds(report, "leeway", 0, LEEWAY_MAX).unwrap_or(LEEWAY),
         token_bytes_max: table
@@ -126,6 +128,14 @@ fn read_sources(report: &mut Report, table: &Table<'_>) -> Vec<Carrier> {
         }
     }
     sources
+}
+
+fn cookie_names(sources: &[Carrier], csrf: &Csrf) -> Vec<String> {
+    let tokens = sources.iter().filter_map(|carrier| match carrier {
+        Carrier::Cookie(name) => Some(name.clone()),
+        Carrier::Header(_) | Carrier::Protocol | Carrier::Query(_) => None,
+    });
+    tokens.chain((csrf.mode != CsrfMode::Off).then(|| csrf.cookie.clone())).collect()
 }
 
 fn parse_carrier(text: &str) -> Option<Carrier> {
