@@ -1,5 +1,6 @@
 //! `wsgate demo`: back end, page and gateway in one process, on loopback.
 
+use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,7 +15,7 @@ use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, LocalCertificates, server_config};
 use gateway::client::client;
 use gateway::listener::Policy as ListenerPolicy;
-use gateway::server::bind;
+use gateway::server::{BindError, bind};
 use gateway::settings::{ManagementKey, Settings};
 use gateway::sigv4;
 use gateway::{Gateway, Server};
@@ -168,29 +169,40 @@ fn configure(settings: &mut Settings, secrets: &Secrets, origin: &str) {
     });
 }
 
-/// The wanted port or the next free one, and the same one on `::1` where that
-/// can be had: browsers resolve `*.localhost` to both.
+/// The wanted port or the next free one; port 0 picks one.
 fn bind_pair(wanted: SocketAddr) -> anyhow::Result<Vec<TcpListener>> {
     let mut last = None;
     for offset in 0..PORTS_TRIED {
-        let Some(port) = wanted.port().checked_add(offset) else { break };
-        match bind((wanted.ip(), port).into()) {
-            Ok(first) => {
-                let port = first.local_addr()?.port();
-                let second =
-                    wanted.ip().is_ipv4().then(|| bind((Ipv6Addr::LOCALHOST, port).into()));
-                return Ok([Some(first), second.and_then(Result::ok)]
-                    .into_iter()
-                    .flatten()
-                    .collect());
-            }
-            Err(error) if error.error.kind() == std::io::ErrorKind::AddrInUse => last = Some(error),
+        let next = match wanted.port() {
+            0 => Some(0),
+            port => port.checked_add(offset),
+        };
+        let Some(port) = next else { break };
+        match bind_with_twin((wanted.ip(), port).into()) {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) if error.error.kind() == ErrorKind::AddrInUse => last = Some(error),
             Err(error) => return Err(error.into()),
         }
     }
     match last {
         Some(error) => Err(error.into()),
         None => bail!("no port to listen on"),
+    }
+}
+
+/// The address and, with an IPv4 one, the same port of `::1` where there is one. It must be free
+/// too: browsers take either for `*.localhost`, `::1` first, so whoever else listened there would
+/// get the handshakes and their cookies.
+fn bind_with_twin(address: SocketAddr) -> Result<Vec<TcpListener>, BindError> {
+    let first = bind(address)?;
+    let Ok(bound) = first.local_addr() else { return Ok(vec![first]) };
+    if bound.is_ipv6() {
+        return Ok(vec![first]);
+    }
+    match bind((Ipv6Addr::LOCALHOST, bound.port()).into()) {
+        Ok(twin) => Ok(vec![first, twin]),
+        Err(error) if error.error.kind() == ErrorKind::AddrInUse => Err(error),
+        Err(_) => Ok(vec![first]),
     }
 }
 

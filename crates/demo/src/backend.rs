@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,11 +56,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Backend {
     listener: TcpListener,
+    twin: Option<TcpListener>,
     address: SocketAddr,
 }
 
 impl Backend {
-    /// Listens on exactly this address, which must be a loopback address; port 0 picks one.
+    /// Listens on this address, which must be a loopback address; port 0 picks one.
+    ///
+    /// With `127.0.0.1` goes the same port of `::1`, where there is one: browsers take either for
+    /// `*.localhost`, `::1` first, so whoever else listened there would get the page's visitors
+    /// and their cookies. It must be free too.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(
@@ -68,9 +73,17 @@ impl Backend {
                 "the demo's back end listens on loopback addresses only",
             ));
         }
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        let mut tries = if address.port() == 0 { PORTS_TRIED } else { 1 };
+        loop {
+            let listener = TcpListener::bind(address).await?;
+            let bound = listener.local_addr()?;
+            tries -= 1;
+            match bind_twin(bound).await {
+                Ok(twin) => return Ok(Self { listener, twin, address: bound }),
+                Err(_) if 0 < tries => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// As [`Backend::bind`], but a busy port means the next free one of the fifty that follow.
@@ -120,7 +133,7 @@ impl Backend {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                accepted = self.accept(), if connections.len() < CONNECTIONS_MAX => {
                     match accepted {
                         Ok((stream, _)) => {
                             connections.spawn(serve(stream, face.clone(), ending.clone()));
@@ -133,12 +146,34 @@ impl Backend {
                 }
             }
         }
-        drop(self.listener);
+        drop((self.listener, self.twin));
         let _ = end.send(true);
         let all_ended = async { while connections.join_next().await.is_some() {} };
         let _ = timeout(END_TIME, all_ended).await;
         connections.shutdown().await;
         announcer.shutdown().await;
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let Some(twin) = &self.twin else { return self.listener.accept().await };
+        // Biased: the gateway calls by the first address, and it is the one who must not wait.
+        tokio::select! {
+            biased;
+            accepted = self.listener.accept() => accepted,
+            accepted = twin.accept() => accepted,
+        }
+    }
+}
+
+/// The same port of `::1`; none where there is no such address, an error where it is taken.
+async fn bind_twin(address: SocketAddr) -> io::Result<Option<TcpListener>> {
+    if address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        return Ok(None);
+    }
+    match TcpListener::bind((Ipv6Addr::LOCALHOST, address.port())).await {
+        Ok(twin) => Ok(Some(twin)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

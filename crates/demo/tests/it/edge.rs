@@ -1,3 +1,4 @@
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use demo::{Backend, Secrets};
@@ -6,7 +7,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::world::{PLAIN, World};
@@ -115,6 +116,18 @@ async fn a_busy_port_means_the_next_free_one_and_only_loopback_is_served() {
     assert!(taken.port() < second.local_addr().port());
     assert!(Backend::bind("0.0.0.0:0".parse().unwrap()).await.is_err());
     assert_eq!(first.site("a.localhost", PLAIN).port, taken.port());
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_else_has_on_the_other_loopback_address_is_busy() {
+    // A machine without `::1` has nobody who could listen there.
+    let Ok(stranger) = TcpListener::bind("[::1]:0").await else { return };
+    let taken = SocketAddr::from(([127, 0, 0, 1], stranger.local_addr().unwrap().port()));
+    assert!(Backend::bind(taken).await.is_err());
+    let backend = Backend::bind_next_free(taken).await.unwrap();
+    assert!(taken.port() < backend.local_addr().port());
+    let twin = SocketAddr::from((Ipv6Addr::LOCALHOST, backend.local_addr().port()));
+    assert!(TcpStream::connect(twin).await.is_ok());
 }
 
 #[tokio::test]
