@@ -164,7 +164,9 @@ impl Socket {
             if self.session.is_closed() && self.pending.is_empty() {
                 return Poll::Ready(());
             }
-            if self.poll_timer(cx).is_ready() || read.is_ready() {
+            // A turn that made room must read again: nothing else would wake it.
+            let has_room = read == Reading::Blocked && self.may_read();
+            if self.poll_timer(cx).is_ready() || has_room {
                 continue;
             }
             return Poll::Pending;
@@ -210,13 +212,17 @@ impl Socket {
         }
     }
 
-    /// Reads while there is room for replies; `Ready` means "take another turn".
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether there is room for what a read would bring.
+    fn may_read(&self) -> bool {
+        let busy = self.invocations.as_ref().is_some_and(|set| IN_FLIGHT_MAX <= set.len());
+        !self.session.is_closed() && !busy && self.pending.len() <= self.queue_bytes()
+    }
+
+    /// Reads while there is room.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Reading {
         for _ in 0..READS_PER_TURN {
-            let busy = self.invocations.as_ref().is_some_and(|set| IN_FLIGHT_MAX <= set.len());
-            let full = self.queue_bytes() < self.pending.len();
-            if self.session.is_closed() || busy || full {
-                return Poll::Pending;
+            if !self.may_read() {
+                return Reading::Blocked;
             }
             let read = BUFFERS.with_borrow_mut(|buffers| {
                 let mut buf = ReadBuf::new(&mut buffers.input);
@@ -224,23 +230,23 @@ impl Socket {
                 Poll::Ready(polled.map(|()| buf.filled().len()))
             });
             match read {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return Reading::Waiting,
                 Poll::Ready(Ok(0) | Err(_)) => {
                     self.session.handle_gone();
-                    return Poll::Pending;
+                    return Reading::Waiting;
                 }
                 Poll::Ready(Ok(count)) => {
                     self.take_shared_input(count);
                     if self.poll_write(cx).is_err() {
                         self.session.handle_gone();
                         self.pending = Vec::new();
-                        return Poll::Pending;
+                        return Reading::Waiting;
                     }
                 }
             }
         }
         cx.waker().wake_by_ref();
-        Poll::Pending
+        Reading::Waiting
     }
 
     /// Gives the session what was read into the shared buffer.
@@ -337,6 +343,15 @@ impl Socket {
     fn queue_bytes(&self) -> usize {
         self.gateway.snapshot.load().settings.limits.queue_bytes
     }
+}
+
+/// Why a turn stopped reading.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reading {
+    /// There is no room; nothing wakes the task when there is.
+    Blocked,
+    /// The socket, or the task itself, wakes the task.
+    Waiting,
 }
 
 /// Capacity of a thread's output buffer that is kept between reads.
