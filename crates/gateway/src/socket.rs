@@ -79,10 +79,35 @@ pub(crate) async fn run(
     };
     socket.drive(early).await;
     let Socket { gateway, slot, session, invocations, stream, .. } = socket;
-    drop(stream);
     gateway.registry.remove(&slot);
-    finish(gateway, slot, session, invocations).await;
+    tokio::join!(finish(gateway, slot, session, invocations), linger(stream));
 }
+
+/// Reads away what the peer still sends before the socket is closed: closing
+/// with unread bytes resets the connection, and the peer would lose the Close
+/// frame that it was sent.
+async fn linger(mut stream: Stream) {
+    let mut left = LINGER_BYTES;
+    let drained = poll_fn(|cx| {
+        loop {
+            let read = BUFFERS.with_borrow_mut(|buffers| {
+                let mut buf = ReadBuf::new(&mut buffers.input);
+                let polled = ready!(Pin::new(&mut stream).poll_read(cx, &mut buf));
+                Poll::Ready(polled.map(|()| buf.filled().len()))
+            });
+            match ready!(read) {
+                Ok(count) if 0 < count && count < left => left -= count,
+                Ok(_) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    });
+    drop(tokio::time::timeout(LINGER_TIME, drained).await);
+}
+
+/// How long a closed connection is read away.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How much of a closed connection is read away.
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Runs `$disconnect`, and the invocations that are still under way to their end.
 async fn finish(
