@@ -80,11 +80,7 @@ pub(crate) fn handle(
         Err(response) => return *response,
     };
     if !snapshot.admit_request(clock::uptime()) {
-        return error(
-            429,
-            "LimitExceededException",
-            r#"{"message":"Too Many Requests"}"#.to_owned(),
-        );
+        return error(429, "LimitExceededException", String::new());
     }
     match target {
         Target::Connection(id) => {

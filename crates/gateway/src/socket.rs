@@ -396,7 +396,9 @@ async fn invoke(gateway: Arc<Gateway>, snapshot: Arc<Snapshot>, invocation: Invo
     let reply = answer.and_then(|answer| {
         integration::reply(integration, &operation, Some(&body), answer, two_way)
     });
-    outcome(reply)
+    let accepts_binary =
+        snapshot.settings.limits.session.framing.binary == websocket::Binary::Accept;
+    outcome(reply.map(|reply| Reply { is_binary: reply.is_binary && accepts_binary, ..reply }))
 }
 
 /// What a session may ask of the gateway.

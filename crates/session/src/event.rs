@@ -82,6 +82,8 @@ pub struct ProxyResult {
     pub headers: Vec<(String, String)>,
     /// Body, decoded if it was base64.
     pub body: Option<Vec<u8>>,
+    /// Whether it was base64.
+    pub is_base64: bool,
 }
 
 /// Reads a proxy result; anything but an object with an integer `statusCode`
@@ -118,7 +120,7 @@ pub fn parse_proxy_result(payload: &[u8]) -> Result<ProxyResult, Failure> {
         Some(Json::String(text)) => Some(text.clone().into_bytes()),
         Some(_) => return Err(Failure::IntegrationMalformed),
     };
-    Ok(ProxyResult { status, headers, body })
+    Ok(ProxyResult { status, headers, body, is_base64: encoded })
 }
 
 fn members(value: Option<&Json>) -> Result<impl Iterator<Item = (&String, &Json)>, Failure> {
@@ -177,8 +179,7 @@ pub fn parse_authorizer_result(payload: &[u8]) -> Result<AuthorizerResult, Failu
     };
     let mut context = Vec::new();
     if let Some(raw) = raw.context.filter(|raw| raw.get() != "null") {
-        let values: std::collections::BTreeMap<String, &RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| MALFORMED)?;
+        let Members(values) = serde_json::from_str(raw.get()).map_err(|_| MALFORMED)?;
         for (name, value) in values {
             if let Some(text) = raw_scalar(value, Scalars::All).ok_or(MALFORMED)? {
                 context.push((name, text));
@@ -187,6 +188,35 @@ pub fn parse_authorizer_result(payload: &[u8]) -> Result<AuthorizerResult, Failu
     }
     let policy = Policy::parse(&raw.policy_document.ok_or(MALFORMED)?).map_err(|_| MALFORMED)?;
     Ok(AuthorizerResult { authorized: Authorized { principal_id, context }, policy })
+}
+
+/// The members of an object in their order; of equal names the last counts.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> serde::de::Visitor<'de> for Object {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut members: Self::Value = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    members.retain(|(other, _)| *other != name);
+                    members.push((name, value));
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Members)
+    }
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]

@@ -134,8 +134,8 @@ pub fn connected(reply: Reply, operation: &Operation) -> Connected {
             .filter(|value| !value.is_empty() && value.bytes().all(|b| (0x20..0x7f).contains(&b)));
         return Connected::Accepted { protocol, headers: reply.headers };
     }
-    // An informational status cannot end a request; it is as broken as none.
-    if reply.status < 200 {
+    // An informational or made-up status cannot end a request; it is as broken as none.
+    if !(200..600).contains(&reply.status) {
         return Connected::Refused(Refusal::failure(Failure::IntegrationMalformed, operation));
     }
     let body = reply.body.unwrap_or_default();

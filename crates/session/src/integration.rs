@@ -75,6 +75,8 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// Body for the client.
     pub body: Option<Vec<u8>>,
+    /// Whether the body goes out as a binary message, where those are accepted.
+    pub is_binary: bool,
 }
 
 /// Longest time an operation waits for its integration, by the integration's
@@ -119,14 +121,21 @@ pub fn reply(
     replies: bool,
 ) -> Result<Reply, Failure> {
     match answer {
-        // A result that nobody sees cannot be malformed.
-        Answer::Function(_) if !replies => Ok(Reply { status: 200, ..Reply::default() }),
+        // Where nobody sees the result, a function may also return nothing at all.
+        Answer::Function(payload) if !replies && !is_object(&payload) => {
+            Ok(Reply { status: 200, ..Reply::default() })
+        }
         Answer::Function(payload) => {
             let result = parse_proxy_result(&payload)?;
-            Ok(Reply { status: result.status, headers: result.headers, body: result.body })
+            Ok(Reply {
+                status: result.status,
+                headers: result.headers,
+                body: result.body,
+                is_binary: result.is_base64,
+            })
         }
         Answer::Http { status, headers, body: answer } => {
-            let raw = Reply { status, headers, body: Some(answer) };
+            let raw = Reply { status, headers, body: Some(answer), is_binary: false };
             match integration.target {
                 Target::Http(_) => {
                     respond(integration, operation, body.unwrap_or_default(), raw, replies)
@@ -135,6 +144,10 @@ pub fn reply(
             }
         }
     }
+}
+
+fn is_object(payload: &[u8]) -> bool {
+    payload.trim_ascii_start().starts_with(b"{")
 }
 
 /// The body of a non-proxy request: the template's output, or the message.
@@ -188,7 +201,7 @@ fn mock(integration: &Integration, operation: &Operation, body: &str) -> Result<
         None => return Err(Failure::UnsupportedMediaType),
         Some(template) => mock_status(template, operation, &input)?,
     };
-    let raw = Reply { status, headers: Vec::new(), body: Some(Vec::new()) };
+    let raw = Reply { status, body: Some(Vec::new()), ..Reply::default() };
     respond(integration, operation, body, raw, true)
 }
 
@@ -211,9 +224,7 @@ fn mock_status(
         }
     };
     let mock: Mock = serde_json::from_str(text).map_err(|_| Failure::IntegrationMalformed)?;
-    Some(mock.status_code)
-        .filter(|code| (100..=599).contains(code))
-        .ok_or(Failure::IntegrationMalformed)
+    Ok(mock.status_code)
 }
 
 /// Chooses the integration response and maps through it.
@@ -257,7 +268,7 @@ fn respond(
             headers.push((name.clone(), value));
         }
     }
-    Ok(Reply { status: raw.status, headers, body })
+    Ok(Reply { status: raw.status, headers, body, is_binary: false })
 }
 
 /// The first matching pattern in order, then `$default`.

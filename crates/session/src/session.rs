@@ -366,7 +366,10 @@ impl Session {
                     );
                 }
                 self.active_at = now;
-                write::text(out, &String::from_utf8_lossy(&body));
+                match reply.is_binary {
+                    true => write::binary(out, &body),
+                    false => write::text(out, &String::from_utf8_lossy(&body)),
+                }
             }
             Err(failure) => {
                 self.active_at = now;
