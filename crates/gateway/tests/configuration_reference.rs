@@ -91,7 +91,7 @@ fn known_keys() -> Vec<(String, BTreeSet<String>)> {
         let told = findings.list.iter().find(|finding| finding.code == codes::UNKNOWN_KEY);
         let own = told.and_then(|finding| finding.hint.as_deref()?.strip_prefix("known here are "));
         let of_authorizer = || {
-            let tree = serde_json::to_value(authorizer_table(&changed)).unwrap();
+            let tree = serde_json::to_value(authorizer_table(&changed)).expect("TOML is JSON here");
             let errors = Config::read(&tree).err()?;
             let told = errors.into_iter().find(|error| error.message == "unknown key")?;
             Some(told.hint?.strip_prefix("known here: ")?.to_owned())
@@ -133,15 +133,15 @@ fn tables(root: &Table) -> Vec<(String, Vec<String>)> {
 
 fn table_at<'t>(root: &'t Table, keys: &[String]) -> &'t Table {
     keys.iter().fold(root, |table, key| match &table[key.as_str()] {
-        Value::Array(items) => items[0].as_table().unwrap(),
-        value => value.as_table().unwrap(),
+        Value::Array(items) => items[0].as_table().expect("a list of tables"),
+        value => value.as_table().expect("a table"),
     })
 }
 
 fn set(root: &mut Table, keys: &[String], name: &str) {
     let table = keys.iter().fold(root, |table, key| match &mut table[key.as_str()] {
-        Value::Array(items) => items[0].as_table_mut().unwrap(),
-        value => value.as_table_mut().unwrap(),
+        Value::Array(items) => items[0].as_table_mut().expect("a list of tables"),
+        value => value.as_table_mut().expect("a table"),
     });
     table.insert(name.to_owned(), Value::Integer(1));
 }
@@ -204,7 +204,7 @@ fn authorizer_table(document: &Table) -> Table {
 
 #[track_caller]
 fn config(table: Table) -> Config {
-    let tree = serde_json::to_value(table).unwrap();
+    let tree = serde_json::to_value(table).expect("TOML is JSON here");
     let (config, _) = Config::read(&tree).unwrap_or_else(|errors| panic!("{errors:#?}"));
     config
 }
