@@ -94,7 +94,10 @@ pub fn parse_proxy_result(payload: &[u8]) -> Result<ProxyResult, Failure> {
     let object = result.as_object().ok_or(Failure::IntegrationMalformed)?;
     let status = match object.get("statusCode") {
         Some(Json::Number(number)) => number.as_u64(),
-        Some(Json::String(text)) => text.parse().ok(),
+        // `parse` alone would take a sign.
+        Some(Json::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().ok()
+        }
         _ => None,
     };
     let status = status
@@ -165,6 +168,10 @@ pub fn parse_authorizer_result(payload: &[u8]) -> Result<AuthorizerResult, Failu
         policy_document: Option<Json>,
         #[serde(borrow)]
         context: Option<&'a RawValue>,
+        /// Of simple responses, which are for HTTP APIs: with a policy beside it
+        /// nobody can say which of the two is meant.
+        #[serde(default)]
+        is_authorized: Option<serde::de::IgnoredAny>,
     }
     const MALFORMED: Failure = Failure::AuthorizerMalformed;
     if AUTHORIZER_RESULT_BYTES_MAX < payload.len() {
@@ -173,6 +180,9 @@ pub fn parse_authorizer_result(payload: &[u8]) -> Result<AuthorizerResult, Failu
     let is_object = payload.trim_ascii_start().starts_with(b"{");
     let raw: Raw<'_> =
         serde_json::from_slice(payload).ok().filter(|_| is_object).ok_or(MALFORMED)?;
+    if raw.is_authorized.is_some() {
+        return Err(MALFORMED);
+    }
     let principal_id = match raw.principal_id {
         None => None,
         Some(raw) => raw_scalar(raw, Scalars::TextOrNumber).ok_or(MALFORMED)?,

@@ -161,10 +161,20 @@ fn request_body(
     if let Some(template) = choose(templates, subject) {
         return render(template, operation, input);
     }
+    if passes(integration) {
+        return Ok(input.body().to_owned());
+    }
+    Err(Failure::UnsupportedMediaType)
+}
+
+/// Whether a body for which no template was found may pass as it is ([passthrough]).
+///
+/// [passthrough]: https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
+fn passes(integration: &Integration) -> bool {
     match integration.passthrough {
-        Passthrough::WhenNoMatch => Ok(input.body().to_owned()),
-        Passthrough::WhenNoTemplates if templates.list.is_empty() => Ok(input.body().to_owned()),
-        Passthrough::WhenNoTemplates | Passthrough::Never => Err(Failure::UnsupportedMediaType),
+        Passthrough::WhenNoMatch => true,
+        Passthrough::WhenNoTemplates => integration.templates.list.is_empty(),
+        Passthrough::Never => false,
     }
 }
 
@@ -196,8 +206,7 @@ fn mock(integration: &Integration, operation: &Operation, body: &str) -> Result<
     let input = Input::new(body);
     let subject = || Subject { body: input.json(), ..Subject::default() };
     let status = match choose(&integration.templates, subject) {
-        None if integration.templates.list.is_empty() => 200,
-        None if integration.passthrough == Passthrough::WhenNoMatch => 200,
+        None if passes(integration) => 200,
         None => return Err(Failure::UnsupportedMediaType),
         Some(template) => mock_status(template, operation, &input)?,
     };
@@ -223,6 +232,9 @@ fn mock_status(
             &rendered
         }
     };
+    if !is_object(text.as_bytes()) {
+        return Err(Failure::IntegrationMalformed); // A list would pass for the struct.
+    }
     let mock: Mock = serde_json::from_str(text).map_err(|_| Failure::IntegrationMalformed)?;
     Ok(mock.status_code)
 }
@@ -324,6 +336,9 @@ const NOT_FORWARDED: [&str; 15] = [
     "x-real-ip",
 ];
 
+/// Tells a back end which API a request is from; no mapping may say otherwise.
+const API_ID: &str = "x-amzn-apigateway-api-id";
+
 /// Headers that only the gateway sets.
 fn is_gateways_own(name: &str) -> bool {
     let starts = |prefix: &str| {
@@ -345,11 +360,13 @@ fn http_call(
     let mut query = String::new();
     for mapping in &integration.parameters {
         for value in parameter_values(&mapping.source, operation, input) {
-            if value.chars().any(char::is_control) {
-                return Err(Failure::TemplateFailed);
-            }
             match &mapping.destination {
-                Destination::Header(name) => headers.push((name.clone(), value.into_owned())),
+                Destination::Header(name) => {
+                    if value.chars().any(char::is_control) {
+                        return Err(Failure::TemplateFailed);
+                    }
+                    headers.push((name.clone(), value.into_owned()));
+                }
                 Destination::QueryString(name) => {
                     query.push(if query.is_empty() { '?' } else { '&' });
                     query.push_str(&component_encode(name));
@@ -367,11 +384,12 @@ fn http_call(
     }
     let url = target.url.resolve(&operation.stage.variables);
     let url = with_query(fill_path(&url, &path_values), &query);
-    headers.push((
-        "User-Agent".to_owned(),
-        format!("AmazonAPIGateway_{}", operation.connection.api_id),
-    ));
-    headers.push(("x-amzn-apigateway-api-id".to_owned(), operation.connection.api_id.clone()));
+    let api_id = &operation.connection.api_id;
+    if !has(&headers, "user-agent") {
+        headers.push(("User-Agent".to_owned(), format!("AmazonAPIGateway_{api_id}")));
+    }
+    headers.retain(|(name, _)| !name.eq_ignore_ascii_case(API_ID));
+    headers.push((API_ID.to_owned(), api_id.clone()));
     if !body.is_empty() && !has(&headers, "content-type") {
         headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
     }
@@ -451,13 +469,17 @@ fn parameter_values<'o>(
     }
 }
 
-/// Replaces `{name}` in the path of a URL; a name without value stays.
+/// Replaces `{name}` behind the host of a URL, which no value may choose; a name
+/// without value stays.
 fn fill_path(url: &str, values: &[(String, String)]) -> String {
-    let mut out = url.to_owned();
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let path = url[host..].find('/').map_or(url.len(), |slash| host + slash);
+    let (host, path) = url.split_at(path);
+    let mut path = path.to_owned();
     for (name, value) in values {
-        out = out.replace(&format!("{{{name}}}"), value);
+        path = path.replace(&format!("{{{name}}}"), value);
     }
-    out
+    format!("{host}{path}")
 }
 
 fn with_query(url: String, query: &str) -> String {

@@ -20,3 +20,6 @@ pub mod text;
 pub use connection::{Authorized, Connection, Handshake, Id, Kind, Operation};
 pub use error::{CloseCause, Failure};
 pub use session::{Environment, Invocation, Limits, Session};
+
+#[cfg(test)]
+mod tests;

@@ -196,7 +196,13 @@ impl<'a> Scope<'a> {
     fn find_path(&self, args: &[Value]) -> Result<Option<Json>, CallError> {
         let path = first_text(args).ok_or_else(|| CallError::new("a JSONPath is missing"))?;
         let path = Path::parse(&path).map_err(|error| CallError::new(error.to_string()))?;
-        let json = self.input.json().ok_or_else(|| CallError::new("the body is not JSON"))?;
+        // Operations without a payload see an empty object, as on REST APIs.
+        let empty = Json::Object(serde_json::Map::new());
+        let json = match self.input.json() {
+            Some(json) => json,
+            None if self.input.body().trim_ascii().is_empty() => &empty,
+            None => return Err(CallError::new("the body is not JSON")),
+        };
         match path.find(json) {
             jsonpath::Found::TooMuch => Err(CallError::new("the JSONPath visits too much")),
             found => Ok(found.into_value()),
