@@ -24,7 +24,6 @@ pub mod journal;
 pub mod listener;
 pub mod local;
 mod management;
-pub mod mask;
 mod registry;
 mod revocation;
 pub mod router;

@@ -18,7 +18,6 @@ use http::HeaderMap;
 use zeroize::Zeroizing;
 
 use canonical::{Canonical, Show};
-pub(crate) use parse::decoded;
 use parse::{Form, Signature};
 pub use refusal::{Incomplete, Invalid, Refusal};
 
