@@ -88,7 +88,9 @@ impl Evidence<'_> {
             value(b'p', Some(entry.as_bytes()));
         }
         value(b'n', Some(&self.offer.entries().len().to_be_bytes()));
-        value(b'h', Some(&[self.report_only_hits.len() as u8]));
+        for hit in &self.report_only_hits {
+            value(b'h', Some(hit.code().as_bytes()));
+        }
     }
 }
 

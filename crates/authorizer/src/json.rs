@@ -43,7 +43,7 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member>, Malformed> {
 }
 
 /// The object that [`members`] found in `text`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Object<'a> {
     pub(crate) text: &'a str,
     pub(crate) members: &'a [Member],
@@ -71,7 +71,7 @@ impl<'a> Object<'a> {
 }
 
 /// One well-formed JSON value, as it is spelled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
@@ -108,7 +108,8 @@ impl<'a> Value<'a> {
         if !self.0.starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }
-        if let Ok(whole) = self.0.parse::<u64>() {
+        if !self.0.contains(['e', 'E']) {
+            let whole = self.0.split('.').next()?.parse().ok()?;
             return (whole <= SECONDS_MAX).then_some(whole);
         }
         let number: f64 = self.0.parse().ok()?;
@@ -405,6 +406,12 @@ mod tests {
             ("1700000000", Some(1_700_000_000)),
             ("1700000000.999", Some(1_700_000_000)),
             ("1.7e9", Some(1_700_000_000)),
+            // The nearest f64 is the next whole second.
+            ("1700000000.99999999999999999999", Some(1_700_000_000)),
+            ("9007199254740991.9", Some(9_007_199_254_740_991)),
+            ("0.9", Some(0)),
+            ("1e30", None),
+            ("-0", None),
             ("9007199254740991", Some(9_007_199_254_740_991)),
             ("9007199254740992", None),
             ("18446744073709551616", None),

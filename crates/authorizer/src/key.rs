@@ -3,6 +3,7 @@
 mod der;
 mod jwk;
 mod pem;
+mod public;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub const KEYS_MAX: usize = 64;
 
 /// Least bytes of the CSRF secret: those of its hash.
 const CSRF_SECRET_BYTES: usize = 32;
+const CSRF_PATH: &str = "authorizer.csrf.secret";
 
 /// The keys of all issuers, and the CSRF key: what of the decision changes without the
 /// configuration.
@@ -101,13 +103,7 @@ impl KeySetBuilder<'_> {
         };
         match self.parse(*kind, entry, content) {
             Ok(key) => self.push(path, issuer, key),
-            Err(KeyError { message, hint }) => {
-                let error = ConfigError::new(path, message);
-                self.report.errors.push(match hint {
-                    Some(hint) => error.with_hint(hint),
-                    None => error,
-                });
-            }
+            Err(error) => self.report.errors.push(error.at(path)),
         }
     }
 
@@ -116,7 +112,9 @@ impl KeySetBuilder<'_> {
         let secret = Secret::from_source(content);
         if secret.expose().len() < CSRF_SECRET_BYTES {
             let message = format!("is shorter than {CSRF_SECRET_BYTES} bytes");
-            self.report.hint("authorizer.csrf.secret", message, "such as `openssl rand -hex 32`");
+            self.report.hint(CSRF_PATH, message, "such as `openssl rand -hex 32`");
+        } else if let Err(KeyError { message, .. }) = public::refuse(secret.expose()) {
+            self.report.hint(CSRF_PATH, message, "such as `openssl rand -hex 32`");
         }
         self.csrf = Some(secret);
     }
@@ -128,7 +126,6 @@ impl KeySetBuilder<'_> {
 
     /// Ends the set: each issuer must have a key, and the CSRF secret must be nobody's key.
     pub fn build(mut self) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
-        const CSRF: &str = "authorizer.csrf.secret";
         let had_errors = !self.report.errors.is_empty();
         for (n, keys) in self.issuers.iter().enumerate() {
             if keys.is_empty() && !had_errors {
@@ -140,7 +137,7 @@ impl KeySetBuilder<'_> {
             && secrets.into_iter().any(|secret| secret == csrf)
         {
             self.report.hint(
-                CSRF,
+                CSRF_PATH,
                 "is the secret of the tokens",
                 "whoever signs CSRF values must not be able to sign tokens: make another",
             );
@@ -150,7 +147,7 @@ impl KeySetBuilder<'_> {
             self.provider.verifier(Algorithm::Hs256, Material::Secret(secret.expose()))
         });
         if needs_csrf && csrf.is_none() && !had_errors {
-            self.report.error(CSRF, "was not loaded");
+            self.report.error(CSRF_PATH, "was not loaded");
         }
         if !self.report.errors.is_empty() {
             return Err(self.report.errors);
@@ -163,10 +160,13 @@ impl KeySetBuilder<'_> {
 
     fn parse(&self, kind: KeyKind, issuer: &Issuer, content: &[u8]) -> Result<Key, KeyError> {
         let parsed = match kind {
-            KeyKind::Hmac => parse_hmac(content)?,
+            KeyKind::Hmac => parse_hmac(content),
             KeyKind::Jwk => jwk::parse(content)?,
             KeyKind::Pem => pem::parse(content)?,
         };
+        if let Kind::Secret(secret) = &parsed.kind {
+            public::refuse(secret.expose())?;
+        }
         let algorithm = pin(&parsed, &issuer.algorithms)?;
         parsed.check_strength(algorithm)?;
         let verify = self.provider.verifier(algorithm, parsed.material());
@@ -216,6 +216,14 @@ impl KeyError {
     fn with_hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
         self
+    }
+
+    fn at(self, path: String) -> ConfigError {
+        let error = ConfigError::new(path, self.message);
+        match self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 }
 
@@ -301,21 +309,9 @@ fn pin(parsed: &Parsed, configured: &[Algorithm]) -> Result<Algorithm, KeyError>
     }
 }
 
-/// The bytes of a secret. What looks like a key of another kind is refused: a public key that is
-/// taken for a secret is a secret that everybody knows.
-fn parse_hmac(content: &[u8]) -> Result<Parsed, KeyError> {
-    let start = content.trim_ascii_start();
-    if start.windows(11).take(256).any(|window| window == b"-----BEGIN ") {
-        return Err(KeyError::new("is a PEM document, not a shared secret").with_hint("pem:…"));
-    }
-    if start.starts_with(b"{") && jwk::is_jwk(content) {
-        return Err(KeyError::new("is a JSON Web Key, not a bare secret").with_hint("jwk:…"));
-    }
-    if start.starts_with(b"ssh-") || start.starts_with(b"ecdsa-sha2-") {
-        return Err(KeyError::new("is an SSH public key, not a shared secret"));
-    }
-    let secret = Secret::from_source(content);
-    Ok(Parsed { kind: Kind::Secret(secret), algorithm: None, kid: None })
+/// The bytes of a secret.
+fn parse_hmac(content: &[u8]) -> Parsed {
+    Parsed { kind: Kind::Secret(Secret::from_source(content)), algorithm: None, kid: None }
 }
 
 /// The DER of the one `PRIVATE KEY` block of `content`.

@@ -236,8 +236,11 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
 
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        // A browser writes the canonical form only.
-        return address.parse::<Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address);
+        // A browser writes the canonical form only, and that without the dots of IPv4.
+        return address.parse::<Ipv6Addr>().is_ok_and(|parsed| match parsed.segments() {
+            [0, 0, 0, 0, 0, 0xffff, a, b] => address == format!("::ffff:{a:x}:{b:x}"),
+            _ => address == parsed.to_string(),
+        });
     }
     let is_label = |label: &str| {
         (1..=LABEL_BYTES_MAX).contains(&label.len())
@@ -294,6 +297,9 @@ mod tests {
         add("http://localhost:80", Ok("http://localhost"));
         add("http://127.0.0.1:3000", Ok("http://127.0.0.1:3000"));
         add("http://[::1]:3000", Ok("http://[::1]:3000"));
+        // As browsers spell an IPv4 address inside an IPv6 one.
+        add("https://[::ffff:102:304]", Ok("https://[::ffff:102:304]"));
+        add("https://[2001:DB8::1]:443", Ok("https://[2001:db8::1]"));
         add("http://ui.wsgate.localhost:8080", Ok("http://ui.wsgate.localhost:8080"));
         add("capacitor://localhost", Ok("capacitor://localhost"));
         add("https://*.example.com", Ok("*"));
@@ -323,6 +329,8 @@ mod tests {
         add("https://", Err(OriginError::HostInvalid));
         add("https://[::1", Err(OriginError::HostInvalid));
         add("https://[0:0::1]", Err(OriginError::HostInvalid));
+        add("https://[::ffff:1.2.3.4]", Err(OriginError::HostInvalid));
+        add("http://[::ffff:127.0.0.1]", Err(OriginError::HostInvalid));
         add("https://a b.example", Err(OriginError::HostInvalid));
     }
 

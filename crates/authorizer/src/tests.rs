@@ -3,6 +3,7 @@
 mod attacks;
 mod carriers;
 mod claims;
+mod collisions;
 mod guards;
 mod oracle;
 mod total;

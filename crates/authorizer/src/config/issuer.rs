@@ -144,18 +144,18 @@ impl fmt::Display for KeySpec {
 
 /// https, or http to this machine.
 fn is_fetchable(url: &str) -> bool {
-    let rest = match url.split_once("://") {
-        Some(("https", rest)) => rest,
-        Some(("http", rest)) => {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            if authority.contains('@') || !crate::origin::is_loopback_authority(authority) {
-                return false;
-            }
-            rest
-        }
-        _ => return false,
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // No user or password: the address shows in errors and logs.
+    if authority.is_empty() || authority.contains('@') {
+        return false;
+    }
+    let is_allowed = match scheme {
+        "https" => true,
+        "http" => crate::origin::is_loopback_authority(authority),
+        _ => false,
     };
-    !rest.is_empty() && !url.contains(|c: char| c.is_control() || c == ' ')
+    is_allowed && !url.contains(|c: char| c.is_control() || c == ' ' || c == '\\')
 }
 
 const KNOWN: [&str; 6] = ["issuer", "audience", "algorithms", "keys", "principal_prefix", "typ"];

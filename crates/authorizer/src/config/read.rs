@@ -272,7 +272,8 @@ fn read_submit(report: &mut Report, table: &Table<'_>) -> Vec<Submit> {
             Some(("query", name)) if is_plain(name) => submit.push(Submit::Query(name.to_owned())),
             _ => report.hint(
                 path,
-                format!("{text:?} is not a place for a CSRF value"),
+                // The text is not repeated: it may be the secret itself, put in the wrong place.
+                "is not a place for a CSRF value",
                 "protocol:PREFIX or query:NAME",
             ),
         }

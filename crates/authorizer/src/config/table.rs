@@ -101,8 +101,9 @@ impl<'v> Table<'v> {
         for (n, item) in items.iter().enumerate() {
             let path = format!("{}[{n}]", self.at(key));
             match item {
+                // The text is not repeated: it may be a secret, put in the wrong place.
                 Value::String(text) if texts.iter().any(|(_, seen)| seen == text) => {
-                    report.error(path, format!("{text:?} is listed twice"));
+                    report.error(path, "is listed twice");
                 }
                 Value::String(text) => texts.push((path, text)),
                 other => report.error(path, format!("must be a string, not {}", kind(other))),

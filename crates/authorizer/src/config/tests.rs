@@ -82,6 +82,36 @@ fn every_error_comes_at_once_with_its_path() {
 }
 
 #[test]
+fn what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
+    for changes in [
+        json!({ "issuers": [{ "issuer": "i", "audience": "any", "algorithms": ["HS256"],
+                              "keys": ["hunter2", "hunter2"] }] }),
+        json!({ "issuers": [{ "issuer": "i", "audience": "any", "algorithms": ["HS256"],
+                              "keys": ["hmac:hunter2", "hunter2:env:A"] }] }),
+        json!({ "csrf": { "secret": "hunter2", "submit": ["hunter2"] } }),
+        json!({ "csrf": { "submit": ["hunter2", "hunter2"] } }),
+    ] {
+        let errors = Config::read(&merged(config(), changes)).unwrap_err();
+        assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
+    }
+}
+
+#[test]
+fn addresses_of_keys_carry_no_credentials() {
+    for key in [
+        "jwks:https://user:hunter2@a.example/k",
+        "oidc:https://hunter2@a.example",
+        "jwks:https://a.example\\@evil.test/k",
+        "jwks:https:///k",
+        "jwks:https://?k",
+    ] {
+        check_issuer(json!({ "keys": [key], "algorithms": ["RS256"] }), &["keys[0]"]);
+    }
+    let at_in_path = "jwks:https://a.example/@k";
+    check_issuer(json!({ "keys": [at_in_path], "algorithms": ["RS256"] }), &[]);
+}
+
+#[test]
 fn unknown_keys_are_errors_everywhere() {
     check(json!({ "orgins": [] }), &["authorizer.orgins"]);
     check(json!({ "delegate": {} }), &["authorizer.delegate"]);

@@ -101,6 +101,15 @@ fn read_spki(der: &[u8]) -> Option<Parsed> {
     Some(Parsed { kind, algorithm: None, kid: None })
 }
 
+/// Whether `bytes` are one DER element such as keys and certificates are: a SEQUENCE that begins
+/// with a SEQUENCE or an INTEGER, from the first byte to the last. Random bytes are that once in
+/// millions.
+pub(super) fn is_document(bytes: &[u8]) -> bool {
+    take(bytes, SEQUENCE).is_some_and(|(body, rest)| {
+        rest.is_empty() && (take(body, SEQUENCE).is_some() || take(body, INTEGER).is_some())
+    })
+}
+
 /// The content of the first element, which must have `tag`, and what follows it.
 fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk::<2>()?;

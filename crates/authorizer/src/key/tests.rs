@@ -67,6 +67,56 @@ fn the_kind_is_declared_and_never_guessed() {
     refused("pem", &["RS256"], certificate, "certificate");
 }
 
+/// The content of a PEM block, without what is around it.
+fn body(pem: &str) -> String {
+    pem.lines().filter(|line| !line.starts_with('-')).collect()
+}
+
+/// What everybody may know: the public keys, as they are spelled in files, variables and JSON.
+fn public_documents() -> Vec<(&'static str, Vec<u8>)> {
+    let mut documents = Vec::new();
+    for pair in [&PAIRS.rsa, &PAIRS.p256, &PAIRS.p384, &PAIRS.p521, &PAIRS.ed25519] {
+        let der = pem::read_block(pair.public.as_bytes()).unwrap().1;
+        let url = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &der);
+        documents.extend([
+            ("PEM", pair.public.clone().into()),
+            ("PEM after a byte order mark", format!("\u{feff}{}", pair.public).into()),
+            ("PEM after white space", format!(" \r\n\t\u{b}{}", pair.public).into()),
+            ("PEM after a preamble", format!("{}\n{}", "# key\n".repeat(99), pair.public).into()),
+            ("the bare base64 of a PEM", body(&pair.public).into()),
+            ("the same in lines", body(&pair.public).replace('+', "\n+").into()),
+            ("the same in base64url", url.into()),
+            ("DER", der),
+        ]);
+    }
+    documents
+}
+
+#[test]
+fn what_everybody_may_know_is_no_shared_secret() {
+    for (what, content) in public_documents() {
+        let k = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &content);
+        let jwk = json!({ "kty": "oct", "k": k, "alg": "HS256" }).to_string();
+        assert!(build("jwk", &["HS256"], &jwk).is_err(), "{what} as `k`");
+        let (config, _) = Config::read(&config()).unwrap();
+        let mut builder = KeySet::builder(&config, &AwsLc);
+        builder.add(0, 0, &content);
+        builder.csrf_secret(&content);
+        let errors = builder.build().map(drop).unwrap_err();
+        let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(
+            paths[..2],
+            ["authorizer.issuers[0].keys[0]", "authorizer.csrf.secret"],
+            "{what}"
+        );
+    }
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    refused("hmac", &["HS256"], &format!("\u{feff}{jwk}"), "JSON Web Key");
+    // Random text that happens to be base64 is a secret all the same.
+    assert_eq!(build("hmac", &["HS256"], "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA"), Ok(()));
+    assert_eq!(build("hmac", &["HS256"], &"0123456789abcdef".repeat(4)), Ok(()));
+}
+
 #[test]
 fn a_key_is_pinned_to_one_algorithm() {
     refused("pem", &["RS256", "PS256"], &PAIRS.rsa.public, "only one of");
@@ -199,7 +249,7 @@ mod total {
     proptest! {
         #[test]
         fn no_content_panics(content in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (pem::parse(&content), jwk::parse(&content), parse_hmac(&content).is_ok());
+            let _ = (pem::parse(&content), jwk::parse(&content), public::refuse(&content).is_ok());
             let _ = (der::parse_spki(&content), der::parse_rsa(&content));
         }
 

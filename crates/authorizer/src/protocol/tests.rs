@@ -171,6 +171,26 @@ fn where_the_header_is_no_source_tokens_are_hidden_all_the_same() {
     assert_eq!(offer.report().kept, ["chat"]);
 }
 
+#[test]
+fn a_token_behind_an_unknown_prefix_is_neither_kept_nor_answered() {
+    for entry in [format!("Token-{JWT}"), format!("v1.token.{JWT}"), format!("{JWT}.x.y")] {
+        let line = format!("{entry}, chat, csrf.x");
+        check(&[&line], Ok((None, &["chat"], Some("chat"))));
+        check_with(&rules(true), &[&line], Ok((None, &["chat"], Some("chat"))));
+        let headers = [("Sec-WebSocket-Protocol", line.as_bytes())];
+        assert_eq!(read(&headers, None).unwrap().report().kept, ["chat"], "{entry}");
+    }
+    // Two tokens are two, in whatever form.
+    check(&[&format!("bearer, {JWT}, Token-{JWT}")], Err(Denial::TokenAmbiguous));
+}
+
+#[test]
+fn a_marker_and_a_prefix_of_one_word_are_not_mixed() {
+    check(&[&format!("bearer, bearer.{JWT}")], Err(Denial::TokenMalformed));
+    check(&[&format!("access_token, bearer, {JWT}")], Err(Denial::TokenMalformed));
+    check(&[&format!("access_token, chat, {JWT}")], Err(Denial::TokenMalformed));
+}
+
 proptest! {
     #[test]
     fn no_secret_entry_is_kept_or_answered(

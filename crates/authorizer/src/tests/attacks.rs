@@ -207,3 +207,75 @@ fn claims_that_are_not_utf8_are_malformed() {
     let message = format!("{}.{}", encode(r#"{"alg":"HS256"}"#), encode(b"{\"sub\":\"\xff\"}"));
     check(&format!("{message}.AAAA"), Denial::TokenMalformed);
 }
+
+#[test]
+fn a_long_key_name_is_only_compared() {
+    let jwk = json!({ "kty": "oct", "k": encode(SECRET), "kid": "one", "alg": "HS256" });
+    let mut config = merged(bearer_config(), json!({ "token_bytes_max": "64KiB" }));
+    config["issuers"][0]["keys"] = json!([format!("jwk:env:{jwk}")]);
+    let gate = Gate::new(config);
+    for kid in ["k".repeat(10 * 1024), format!("one{}", "\u{7f}".repeat(10 * 1024))] {
+        let token = sign_with_header(&json!({ "alg": "HS256", "kid": kid }).to_string());
+        assert_eq!(reason(gate.ask_bearer(&token)), Some(Denial::TokenKey));
+    }
+    let twice = r#"{"alg":"HS256","kid":"one","kid":"one"}"#;
+    assert_eq!(reason(gate.ask_bearer(&sign_with_header(twice))), Some(Denial::TokenMalformed));
+}
+
+#[test]
+fn among_64_keys_only_the_named_one_is_asked() {
+    let secret = |n: usize| if n == 63 { SECRET.to_vec() } else { vec![n as u8 + 1; 32] };
+    let keys: Vec<_> = (0..64)
+        .map(|n| {
+            let jwk = json!({ "kty": "oct", "k": encode(secret(n)), "kid": n.to_string() });
+            format!("jwk:env:{jwk}")
+        })
+        .collect();
+    let mut config = bearer_config();
+    config["issuers"][0]["keys"] = json!(keys);
+    let gate = Gate::new(config);
+    let ask = |header: &str| reason(gate.ask_bearer(&sign_with_header(header)));
+    assert_eq!(ask(r#"{"alg":"HS256"}"#), Some(Denial::TokenKey));
+    assert_eq!(ask(r#"{"alg":"HS256","kid":"63"}"#), None);
+    assert_eq!(ask(r#"{"alg":"HS256","kid":"62"}"#), Some(Denial::TokenSignature));
+    assert_eq!(ask(r#"{"alg":"HS256","kid":"64"}"#), Some(Denial::TokenKey));
+    assert_eq!(ask(r#"{"alg":"HS384","kid":"63"}"#), Some(Denial::TokenAlgorithm));
+}
+
+#[test]
+fn deep_nesting_is_malformed_however_deep() {
+    let gate = Gate::new(merged(bearer_config(), json!({ "token_bytes_max": "64KiB" })));
+    let body = claims().to_string();
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let depth = 10_000 / open.len();
+        let nested = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+        let claims = format!("{},\"x\":{nested}}}", &body[..body.len() - 1]);
+        let header = format!("{{\"alg\":\"HS256\",\"x\":{nested}}}");
+        let token = jwt(r#"{"alg":"HS256"}"#, &claims, &signing_key()).unwrap();
+        assert_eq!(reason(gate.ask_bearer(&token)), Some(Denial::TokenMalformed));
+        let token = jwt(&header, &body, &signing_key()).unwrap();
+        assert_eq!(reason(gate.ask_bearer(&token)), Some(Denial::TokenMalformed));
+    }
+}
+
+#[test]
+fn a_foreign_page_gains_nothing_with_a_token_of_its_own() {
+    let gate = Gate::with(json!({ "sources": ["cookie:JWT", "protocol", "query:access_token"] }));
+    let (cookie, theirs) =
+        (format!("JWT={}", token()), sign(&claims_with(json!({ "sub": "mallory" }))));
+    let foreign = ("Origin", "https://evil.test");
+    let query = [("access_token", theirs.as_str())];
+    let ask = |headers: &[(&str, &str)], query: &[(&str, &str)]| {
+        reason(gate.ask_with_query(headers, query))
+    };
+    let victim = ("Cookie", cookie.as_str());
+    assert_eq!(ask(&[victim, foreign], &query), Some(Denial::TokenAmbiguous));
+    assert_eq!(ask(&[victim, foreign], &[("access_token", "x")]), Some(Denial::TokenAmbiguous));
+    // Nor with an empty one, nor when the victim has only the other cookie.
+    assert_eq!(ask(&[victim, foreign], &[("access_token", "")]), Some(Denial::OriginNotAllowed));
+    let other = ("Cookie", "CSRF-TOKEN=x");
+    assert_eq!(ask(&[other, foreign], &query), Some(Denial::OriginNotAllowed));
+    let protocol = format!("bearer, {theirs}");
+    let headers = [victim, foreign, ("Sec-WebSocket-Protocol", protocol.as_str())];
+    assert_eq!(ask(&headers, &[]), Some(Denial::TokenAmbiguous));
+}

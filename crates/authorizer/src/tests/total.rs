@@ -135,6 +135,48 @@ proptest! {
     }
 }
 
+/// A hundred times what a server lets through; quadratic time would not end here.
+#[test]
+fn large_requests_take_linear_time() {
+    let gate = Gate::with(json!({ "sources": ["cookie:JWT", "protocol", "query:t"] }));
+    let ask = |name: &str, value: String| reason(gate.ask(&[(name, &value), ORIGIN]));
+    const N: usize = 1_000_000;
+    assert_eq!(ask("Cookie", ";".repeat(N)), Some(Denial::TokenMissing));
+    assert_eq!(ask("Cookie", "JWT=;".repeat(N)), Some(Denial::CookieAmbiguous));
+    assert_eq!(ask("Cookie", "=".repeat(N)), Some(Denial::TokenMissing));
+    assert_eq!(ask("Cookie", format!("JWT={}x", " ".repeat(N))), Some(Denial::CsrfMissing));
+    assert_eq!(ask("Cookie", format!("JWT={}", "x".repeat(N))), Some(Denial::TokenTooLong));
+    assert_eq!(ask("Sec-WebSocket-Protocol", "a,".repeat(N)), Some(Denial::TokenMalformed));
+    assert_eq!(ask("Sec-WebSocket-Protocol", ",".repeat(N)), Some(Denial::TokenMalformed));
+    let entries: Vec<_> = (0..16).map(|n| format!("{n}{}", "eyJ.".repeat(N / 64))).collect();
+    assert_eq!(ask("Sec-WebSocket-Protocol", entries.join(",")), Some(Denial::TokenAmbiguous));
+    let lines: Vec<_> = (0..N / 10).map(|_| ("t", "x")).collect();
+    assert_eq!(reason(gate.ask_with_query(&[], &lines)), Some(Denial::TokenAmbiguous));
+}
+
+/// Claims within the bound of a token that make naive readers slow.
+#[test]
+fn large_claims_take_linear_time() {
+    let gate = Gate::new(merged(bearer_config(), json!({ "token_bytes_max": "64KiB" })));
+    let start = claims().to_string();
+    let start = &start[..start.len() - 1];
+    let names = |n: usize| (0..n).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(",");
+    for (rest, want) in [
+        (format!("\"x\":\"{}\"", "\\u0000".repeat(7000)), None),
+        (names(4000), None),
+        (format!("\"x\":{{{}}}", names(4000)), None),
+        (format!("\"x\":[{}0]", "{\"a\":0},".repeat(4000)), None),
+        (format!("\"exp2\":{}", "9".repeat(40_000)), None),
+        (format!("\"nbf\":{}", "9".repeat(40_000)), Some(Denial::TokenMalformed)),
+        (format!("\"nbf\":0.{}", "9".repeat(40_000)), None),
+        (format!("\"nbf\":1e{}", "9".repeat(40_000)), Some(Denial::TokenMalformed)),
+    ] {
+        let token =
+            jwt(r#"{"alg":"HS256"}"#, &format!("{start},{rest}}}"), &signing_key()).unwrap();
+        assert_eq!(reason(gate.ask_bearer(&token)), want, "{}", &rest[..20]);
+    }
+}
+
 #[test]
 fn each_value_the_decision_read_changes_the_fingerprint() {
     let gate = Gate::with(
