@@ -195,11 +195,14 @@ impl Rooms {
         json!({ "type": "joined", "room": room, "members": self.members(room) })
     }
 
+    /// In the order of their names: that of their connections means nothing.
     fn members(&self, room: &str) -> Vec<Value> {
-        self.ids(room)
-            .filter_map(|id| self.connections.get(id))
-            .map(|c| json!({ "principal": c.identity.principal, "name": c.identity.name }))
-            .collect()
+        let connections = self.ids(room).filter_map(|id| self.connections.get(id));
+        let mut names: Vec<_> =
+            connections.map(|c| (&c.identity.name, &c.identity.principal)).collect();
+        names.sort();
+        let member = |(name, principal)| json!({ "principal": principal, "name": name });
+        names.into_iter().map(member).collect()
     }
 
     fn targets(&self, room: &str) -> Vec<(String, ApiStage)> {
@@ -291,6 +294,22 @@ mod tests {
         let told: Vec<_> = answer.announcements.iter().map(|a| (ids(a), &a.body["type"])).collect();
         assert_eq!(told, [(vec!["a"], &json!("departed")), (vec!["b"], &json!("arrived"))]);
         assert_eq!(answer.reply["members"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn members_come_in_the_order_of_their_names() {
+        let mut rooms = Rooms::default();
+        for (id, name) in [("1", "Grace"), ("2", "Ada"), ("3", "Grace")] {
+            let identity =
+                Identity { name: name.to_owned(), principal: name.into(), ..Identity::default() };
+            let api = ApiStage::parse("a1b2c3d4e5", "prod").unwrap();
+            rooms.connect(id, Connection::new(identity, api, 0)).unwrap();
+            rooms.join(id, "blue").unwrap();
+        }
+        let who = rooms.who("1");
+        let names: Vec<_> =
+            who["members"].as_array().unwrap().iter().map(|m| m["name"].as_str()).collect();
+        assert_eq!(names, [Some("Ada"), Some("Grace"), Some("Grace")]);
     }
 
     #[test]

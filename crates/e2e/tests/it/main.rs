@@ -1,6 +1,8 @@
 //! Tests of the real `wsgate` binary, and of this repository.
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod harness;
