@@ -24,7 +24,7 @@ impl Normaliser {
     pub(crate) fn new() -> Self {
         let pattern = [
             r#"(?P<latency>"integrationLatency": ?\d+)"#,
-            r#"(?:"(?P<key>[A-Za-z]+)" ?: ?"?)?(?:"#,
+            r#"(?:"(?P<key>[A-Za-z]+)" ?: ?"?|\\n)?(?:"#,
             r"(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)",
             r"|(?P<clf>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)",
             r"|(?P<http>[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)",
@@ -72,7 +72,9 @@ impl Normaliser {
             let Some(value) = found.name(group).map(|value| value.as_str()) else { continue };
             let Some(class) = class(group, key, value) else { return whole };
             let name = match class.as_str() {
-                "requestTimeEpoch" | "epoch-ms" => format!("<{class}>"),
+                "requestTimeEpoch" | "epoch-ms" | "amz-date" | "amz-day" | "sha256" => {
+                    format!("<{class}>")
+                }
                 _ => self.numbered(&class, &value.replace("%3D", "=")),
             };
             return whole.replace(value, &name);
@@ -108,11 +110,31 @@ fn class(group: &str, key: Option<&str>, value: &str) -> Option<String> {
                 (20, 18) if key == Some("messageId") => Some("messageId".to_owned()),
                 (20, 18) => Some("connectionId".to_owned()),
                 (16, 15) => Some("requestId".to_owned()),
-                (13, 13) if is_now(&plain) => named("epoch-ms"),
+                (13, 13) if is_now(&plain) => match key {
+                    Some("connectedAt" | "requestTimeEpoch") => key.map(str::to_owned),
+                    _ => Some("epoch-ms".to_owned()),
+                },
+                (16, 16) if is_amz_date(&plain) => Some("amz-date".to_owned()),
+                (8, 8) if is_digits(&plain) && plain.starts_with("20") => {
+                    Some("amz-day".to_owned())
+                }
+                (64, 64) if plain.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                    Some("sha256".to_owned())
+                }
                 _ => None,
             }
         }
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `20260925T000213Z`, as Signature Version 4 writes a time.
+fn is_amz_date(text: &str) -> bool {
+    let parts = text.strip_suffix('Z').and_then(|rest| rest.split_once('T'));
+    parts.is_some_and(|(day, time)| day.len() == 8 && is_digits(day) && is_digits(time))
 }
 
 fn is_now(digits: &str) -> bool {

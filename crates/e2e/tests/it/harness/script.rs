@@ -54,6 +54,7 @@ pub(crate) fn play(mut script: Script, session: &str) -> (String, String) {
     normaliser.literal(&listen.to_string(), "<host>");
     normaliser.literal(&script.backend.address.to_string(), "<backend>");
     normaliser.literal(&format!("\"{}\"", listen.port()), "\"<port>\"");
+    normaliser.literal(&format!(":{}\"", listen.port()), ":<port>\"");
     normaliser.literal(&ws::accept_value(), "<accept>");
     for (name, value) in [
         ("host", listen.to_string()),
