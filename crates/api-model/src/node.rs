@@ -85,6 +85,16 @@ impl Node {
         matches!(self.value, Value::Unresolved)
     }
 
+    /// Whether this value, or any value inside it, cannot be known here.
+    pub fn holds_unresolved(&self) -> bool {
+        match &self.value {
+            Value::Unresolved => true,
+            Value::List(items) => items.iter().any(Self::holds_unresolved),
+            Value::Map(entries) => entries.iter().any(|entry| entry.value.holds_unresolved()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+
     /// The value as plain JSON; what is unresolved becomes `null`.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {

@@ -47,7 +47,11 @@ pub struct ParameterMapping {
 }
 
 impl Destination {
-    /// Reads `integration.request.{header|querystring|path}.{name}`.
+    /// Reads `integration.request.{header|querystring|path}.{name}`. Headers that
+    /// belong to the connection to the back end cannot be mapped: a client could
+    /// put one request inside another ([RFC 9112 §11.2]).
+    ///
+    /// [RFC 9112 §11.2]: https://www.rfc-editor.org/rfc/rfc9112#section-11.2
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("integration.request.")?;
         let (location, name) = rest.split_once('.')?;
@@ -108,8 +112,22 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'$' | b'-'))
 }
 
+/// Headers that say where a request ends, or concern one connection only.
+const OF_THE_CONNECTION: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
+    !OF_THE_CONNECTION.iter().any(|own| name.eq_ignore_ascii_case(own))
+        && !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
@@ -158,5 +176,13 @@ mod tests {
         );
         assert_eq!(Destination::parse("integration.request.header."), None);
         assert_eq!(Destination::parse("integration.request.body.a"), None);
+    }
+
+    #[test]
+    fn headers_of_the_connection_cannot_be_mapped() {
+        for name in ["Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "TE"] {
+            let text = format!("integration.request.header.{name}");
+            assert_eq!(Destination::parse(&text), None, "{name}");
+        }
     }
 }

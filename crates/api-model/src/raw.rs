@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         self.texts_of(node, name)
     }
 
-    /// A list of strings; a single string counts as a list of one.
+    /// A list of strings.
     pub(crate) fn list(&mut self, name: &str) -> Vec<Located<String>> {
         let Some(node) = self.node(name) else { return Vec::new() };
         match &node.value {
@@ -199,7 +199,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wrong_kind(&mut self, node: &Node, name: &str, expected: &str) {
+    /// An error at a value of another kind.
+    pub(crate) fn wrong_kind(&mut self, node: &Node, name: &str, expected: &str) {
         if node.value == Value::Unresolved {
             return; // Reported where it could not be resolved.
         }

@@ -48,7 +48,10 @@ pub fn resolve(stacks: &[Stack], compat: Compat) -> (Model, Diagnostics) {
     each(stacks, ROUTE_RESPONSE, |_, resource| {
         route::resolve_response(resource, &mut apis, &mut out);
     });
-    each(stacks, ROUTE, |_, resource| route::resolve(resource, &mut apis, &mut out));
+    let mut lost_routes = false;
+    each(stacks, ROUTE, |_, resource| {
+        lost_routes |= route::resolve(resource, &mut apis, &mut out) == route::Outcome::Lost;
+    });
     each(stacks, DEPLOYMENT, |_, resource| {
         stage::resolve_deployment(resource, &mut apis, &mut out)
     });
@@ -59,6 +62,10 @@ pub fn resolve(stacks: &[Stack], compat: Compat) -> (Model, Diagnostics) {
     route::check_pairs(&apis, &mut out);
     stage::check_unique(&stages, &mut out);
     let domains = domain::resolve(stacks, &apis, &stages, &mut out);
+    if lost_routes {
+        // One of them may be the `$connect` that guards all others.
+        stages.clear();
+    }
 
     let stages = stages.into_iter().map(|(stage, _)| stage).collect();
     let parameters = function::parameters(stacks, &mut out);
@@ -111,8 +118,8 @@ pub(crate) struct ApiParts {
     pub(crate) integrations: HashMap<String, Integration>,
     pub(crate) authorizers: HashMap<String, Arc<Authorizer>>,
     pub(crate) routes: Vec<RouteParts>,
-    /// Physical ids of routes that have a route response.
-    pub(crate) route_responses: HashMap<String, crate::source::Span>,
+    /// Route responses by the physical id of their route.
+    pub(crate) route_responses: BTreeMap<String, ResponseParts>,
     /// Deployments by physical id: the logical ids they wait for.
     pub(crate) deployments: HashMap<String, DeploymentParts>,
 }
@@ -123,6 +130,12 @@ pub(crate) struct RouteParts {
     pub(crate) span: crate::source::Span,
     /// Whether `RouteResponseSelectionExpression` is set.
     pub(crate) expression: bool,
+}
+
+pub(crate) struct ResponseParts {
+    pub(crate) logical_id: String,
+    /// Where it names its route.
+    pub(crate) span: crate::source::Span,
 }
 
 pub(crate) struct DeploymentParts {
@@ -174,7 +187,10 @@ fn read_api(stack: &Stack, resource: &Resource, out: &mut Diagnostics) -> Option
     reader.unsupported("BodyS3Location", "WebSocket APIs have no OpenAPI import");
     reader.ignored("ApiKeySelectionExpression", "no route of it may require an API key here");
     let name = reader.required("Name");
-    let disable = reader.boolean("DisableExecuteApiEndpoint").is_some_and(|flag| flag.value);
+    // Closed if it cannot be read.
+    let disable = reader.boolean("DisableExecuteApiEndpoint");
+    let disable = disable
+        .map_or_else(|| reader.node("DisableExecuteApiEndpoint").is_some(), |flag| flag.value);
     let route_selection = reader
         .required("RouteSelectionExpression")
         .and_then(|source| {
@@ -199,7 +215,7 @@ fn read_api(stack: &Stack, resource: &Resource, out: &mut Diagnostics) -> Option
         integrations: HashMap::new(),
         authorizers: HashMap::new(),
         routes: Vec::new(),
-        route_responses: HashMap::new(),
+        route_responses: BTreeMap::new(),
         deployments: HashMap::new(),
     })
 }

@@ -10,7 +10,7 @@ use super::{Apis, Compat, api_of};
 use crate::api::{Authorizer, Function, IdentitySource};
 use crate::codes;
 use crate::diagnostic::Diagnostics;
-use crate::node::{Resource, Stack};
+use crate::node::{Resource, Stack, Value};
 use crate::raw::{self, Located, Reader};
 
 pub(super) fn resolve(
@@ -36,11 +36,10 @@ pub(super) fn resolve(
     }
     reader.ignored("IdentityValidationExpression", "API Gateway stores it and never applies it");
     let result_ttl = result_ttl(&mut reader, compat);
-    let identity_sources =
-        reader.list("IdentitySource").iter().filter_map(|text| source(&mut reader, text)).collect();
+    let identity_sources = identity_sources(&mut reader);
     let uri = reader.required("AuthorizerUri");
     let function = uri.and_then(|uri| lambda_uri(&mut reader, "AuthorizerUri", &uri, stack));
-    let Some(function) = function else {
+    let (Some(function), Some(identity_sources)) = (function, identity_sources) else {
         parts.broken.insert(resource.physical_id.clone());
         return;
     };
@@ -116,6 +115,17 @@ fn result_ttl(reader: &mut Reader<'_>, compat: Compat) -> Option<Duration> {
         .at(&reader.resource.logical_id, format!("Properties.{NAME}"))
         .hint("remove it and write `[authorizers.NAME.cache] ttl` in wsgate.toml");
     (0.0 < ttl.value).then(|| Duration::from_secs_f64(ttl.value))
+}
+
+/// All identity sources; `None` if one cannot be read, since connects must bring them all.
+fn identity_sources(reader: &mut Reader<'_>) -> Option<Vec<IdentitySource>> {
+    const NAME: &str = "IdentitySource";
+    let texts = reader.list(NAME);
+    let listed = reader.node(NAME).map_or(0, |node| node.items().len().max(1));
+    let empty = reader.node(NAME).is_some_and(|node| node.value == Value::List(Vec::new()));
+    let sources: Vec<IdentitySource> =
+        texts.iter().filter_map(|text| source(reader, text)).collect();
+    (empty || sources.len() == listed).then_some(sources)
 }
 
 /// Reads one identity source in the WebSocket spelling.

@@ -5,19 +5,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{API_MAPPING, Apis, DOMAIN_NAME, each};
+use super::{API_MAPPING, Apis, DOMAIN_NAME, STAGE, each};
 use crate::api::{Domain, Mapping, Stage};
 use crate::codes;
 use crate::diagnostic::Diagnostics;
 use crate::node::{Resource, Stack};
 use crate::raw::{self, Reader};
 use crate::resolve::stage::RESERVED_NAMES;
-use crate::source::Span;
 
 pub(super) fn resolve(
     stacks: &[Stack],
     apis: &Apis,
-    stages: &[(Arc<Stage>, Span)],
+    stages: &[(Arc<Stage>, &Resource)],
     out: &mut Diagnostics,
 ) -> Vec<Domain> {
     let mut domains = BTreeMap::<String, Vec<Mapping>>::new();
@@ -38,7 +37,8 @@ pub(super) fn resolve(
         }
     });
     each(stacks, API_MAPPING, |_, resource| {
-        if let Some((domain, mapping)) = read_mapping(resource, apis, stages, &domains, out) {
+        if let Some((domain, mapping)) = read_mapping(stacks, resource, apis, stages, &domains, out)
+        {
             domains.entry(domain).or_default().push(mapping);
         }
     });
@@ -46,9 +46,10 @@ pub(super) fn resolve(
 }
 
 fn read_mapping(
+    stacks: &[Stack],
     resource: &Resource,
     apis: &Apis,
-    stages: &[(Arc<Stage>, Span)],
+    stages: &[(Arc<Stage>, &Resource)],
     domains: &BTreeMap<String, Vec<Mapping>>,
     out: &mut Diagnostics,
 ) -> Option<(String, Mapping)> {
@@ -59,8 +60,14 @@ fn read_mapping(
     let domain = reader.required("DomainName");
     let key = reader.text("ApiMappingKey");
     let (api_id, stage, domain) = (api_id?, stage?, domain?);
+    if key.is_none() && reader.node("ApiMappingKey").is_some() {
+        return None; // It must not count as the root.
+    }
     let name = domain.value.to_ascii_lowercase();
     let Some(mappings) = domains.get(&name) else {
+        if is_domain_resource(stacks, &name) {
+            return None;
+        }
         let message = format!("`DomainName` is `{}`, which no template defines", domain.value);
         let hint = Some("write `!Ref` and the logical id of the domain name".to_owned());
         reader.wrong(codes::DOMAIN, domain.span, "DomainName", message, hint);
@@ -79,6 +86,9 @@ fn read_mapping(
     let served = stages
         .iter()
         .any(|(served, _)| served.api.api_id == api_id.value && served.name == stage.value);
+    if !served && is_stage(stacks, &api_id.value, &stage.value) {
+        return None;
+    }
     if !served {
         let message = format!("`Stage` is `{}`, which this API does not have", stage.value);
         let hint = Some("write `!Ref` and the logical id of the stage".to_owned());
@@ -102,6 +112,28 @@ fn read_mapping(
         return None;
     }
     Some((name, Mapping { key: key_text, api_id: api_id.value, stage: stage.value }))
+}
+
+/// Whether a resource may be this stage: as it is not served, it was reported.
+fn is_stage(stacks: &[Stack], api_id: &str, name: &str) -> bool {
+    let mut found = false;
+    each(stacks, STAGE, |_, resource| {
+        found |= may_be(resource, "ApiId", api_id) && may_be(resource, "StageName", name);
+    });
+    found
+}
+
+/// Whether a resource may be this domain: as it is not known, it was reported.
+fn is_domain_resource(stacks: &[Stack], name: &str) -> bool {
+    let mut found = false;
+    each(stacks, DOMAIN_NAME, |_, resource| found |= may_be(resource, "DomainName", name));
+    found
+}
+
+/// Whether a property has this value, or one that cannot be known here.
+fn may_be(resource: &Resource, property: &str, value: &str) -> bool {
+    let node = resource.properties.find(property);
+    node.is_some_and(|node| node.as_text().is_none_or(|text| text.eq_ignore_ascii_case(value)))
 }
 
 fn is_mapping_key(key: &str) -> bool {

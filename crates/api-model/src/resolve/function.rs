@@ -260,6 +260,9 @@ fn roles(stacks: &[Stack], out: &mut Diagnostics) -> HashMap<String, Vec<Policy>
 }
 
 fn role_policy(resource: &Resource, document: &Node, out: &mut Diagnostics) -> Option<Policy> {
+    if document.holds_unresolved() {
+        return None; // Reported where it could not be resolved.
+    }
     match Policy::parse_role(&document.to_json()) {
         Ok(policy) => Some(policy),
         Err(error) => {

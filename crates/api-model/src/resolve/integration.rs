@@ -161,8 +161,7 @@ fn parameters(reader: &mut Reader<'_>) -> Vec<ParameterMapping> {
         let destination = Destination::parse(&key);
         if destination.is_none() {
             let message = format!("`{key}` is not a place in the integration request");
-            let hint =
-                "write `integration.request.header.NAME`, `.querystring.NAME` or `.path.NAME`";
+            let hint = "write `integration.request.header.NAME`, `.querystring.NAME` or `.path.NAME`; headers of the connection itself cannot be mapped";
             reader.wrong(codes::PARAMETER, value.span, &property, message, Some(hint.to_owned()));
         }
         match ParameterSource::parse(&value.value) {

@@ -5,58 +5,83 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{ApiParts, Apis, RouteParts, api_of};
+use super::{ApiParts, Apis, ResponseParts, RouteParts, api_of};
 use crate::api::{Authorization, RequiredParameter, Route};
 use crate::codes;
 use crate::diagnostic::Diagnostics;
-use crate::node::{Resource, Value};
+use crate::node::{Entry, Node, Resource, Value};
 use crate::raw::{self, Located, Reader};
 
-pub(super) fn resolve(resource: &Resource, apis: &mut Apis, out: &mut Diagnostics) {
+/// Whether a route is where it was meant to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// It is, or its API is not served.
+    Known,
+    /// It could not be read, so nobody knows what it would have guarded.
+    Lost,
+}
+
+pub(super) fn resolve(resource: &Resource, apis: &mut Apis, out: &mut Diagnostics) -> Outcome {
     let mut reader = Reader::new(resource, out);
     reader.check_names(raw::ROUTE);
-    let Some(parts) = api_of(&mut reader, apis) else { return };
-    if reader.boolean("ApiKeyRequired").is_some_and(|flag| flag.value) {
+    let api_id = reader.node("ApiId").and_then(Node::as_text);
+    let is_unserved = api_id.is_some_and(|id| matches!(apis.get(&*id), Some(None)));
+    let Some(parts) = api_of(&mut reader, apis) else {
+        return if is_unserved { Outcome::Known } else { Outcome::Lost };
+    };
+    let route = read(&mut reader, parts);
+    let Some(route) = route else {
+        parts.broken.insert(resource.physical_id.clone());
+        return Outcome::Lost;
+    };
+    parts.routes.push(route);
+    Outcome::Known
+}
+
+/// `None` if any part of it that decides who may do what is wrong.
+fn read(reader: &mut Reader<'_>, parts: &ApiParts) -> Option<RouteParts> {
+    let key_required = reader.boolean("ApiKeyRequired").map(|flag| flag.value);
+    if key_required == Some(true) {
         reader.unsupported("ApiKeyRequired", "connects would need no API key");
     }
     reader.unsupported("ModelSelectionExpression", "messages would not be validated");
     reader.unsupported("AuthorizationScopes", "they belong to JWT authorizers of HTTP APIs");
     reader.ignored("RequestModels", "without `ModelSelectionExpression` nothing is validated");
-    let Some(key) = reader.required("RouteKey") else {
-        parts.broken.insert(resource.physical_id.clone());
-        return;
-    };
-    check_key(&mut reader, &key);
+    let key = reader.required("RouteKey")?;
+    check_key(reader, &key);
     let is_connect = key.value == "$connect";
-    let authorization = authorization(&mut reader, parts, is_connect);
-    let required = required_parameters(&mut reader, is_connect);
-    let expression = two_way_expression(&mut reader);
-    let integration_id = target(&mut reader, parts, &key.value);
-    let Some(authorization) = authorization else {
-        parts.broken.insert(resource.physical_id.clone());
-        return;
-    };
+    let authorization = authorization(reader, parts, is_connect);
+    let required = required_parameters(reader, is_connect);
+    let expression = two_way_expression(reader);
+    let integration_id = target(reader, parts, &key.value);
     let integration = integration_id.as_ref().and_then(|id| parts.integrations.get(id));
+    let resource = reader.resource;
+    let is_partly_read = key_required.is_none() && reader.node("ApiKeyRequired").is_some()
+        || integration.is_none() && reader.node("Target").is_some();
+    let (authorization, required) = (authorization?, required?);
+    if is_partly_read {
+        return None;
+    }
+    if parts.routes.iter().any(|other| other.route.key == key.value) {
+        let message = format!("two routes have the key `{}`", key.value);
+        let hint = Some("keep one of them".to_owned());
+        reader.wrong(codes::DUPLICATE, key.span, "RouteKey", message, hint);
+        return None;
+    }
     let route = Route {
-        key: key.value.clone(),
+        key: key.value,
         logical_id: resource.logical_id.clone(),
         authorization,
         integration: integration.cloned().map(Arc::new),
         two_way: expression && parts.route_responses.contains_key(&resource.physical_id),
         required,
     };
-    if parts.routes.iter().any(|other| other.route.key == key.value) {
-        let message = format!("two routes have the key `{}`", key.value);
-        let hint = Some("keep one of them".to_owned());
-        reader.wrong(codes::DUPLICATE, key.span, "RouteKey", message, hint);
-        return;
-    }
-    parts.routes.push(RouteParts {
+    Some(RouteParts {
         route: Arc::new(route),
         physical_id: resource.physical_id.clone(),
         span: resource.span,
         expression,
-    });
+    })
 }
 
 fn check_key(reader: &mut Reader<'_>, key: &Located<String>) {
@@ -189,16 +214,29 @@ fn target(reader: &mut Reader<'_>, parts: &ApiParts, key: &str) -> Option<String
 }
 
 /// `RequestParameters` declare what may be mapped; only `Required: true` acts.
-fn required_parameters(reader: &mut Reader<'_>, is_connect: bool) -> Vec<RequiredParameter> {
-    let Some(map) = reader.map("RequestParameters") else { return Vec::new() };
+/// `None` if it is not clear what is required.
+fn required_parameters(
+    reader: &mut Reader<'_>,
+    is_connect: bool,
+) -> Option<Vec<RequiredParameter>> {
+    const NAME: &str = "RequestParameters";
+    if reader.node(NAME).is_none() {
+        return Some(Vec::new());
+    }
+    let map = reader.map(NAME)?;
     let mut required = Vec::new();
+    let mut is_clear = true;
     for entry in map.entries() {
+        match is_required(reader, entry) {
+            Some(false) => continue,
+            Some(true) => {}
+            None => {
+                is_clear = false;
+                continue;
+            }
+        }
         let header = entry.key.strip_prefix("route.request.header.");
         let query = entry.key.strip_prefix("route.request.querystring.");
-        let demanded = entry.value.find("Required").and_then(|node| node.as_text());
-        if demanded.as_deref() != Some("true") {
-            continue;
-        }
         match (header, query) {
             (Some(name), _) if is_connect => {
                 required.push(RequiredParameter::Header(name.to_owned()));
@@ -209,18 +247,39 @@ fn required_parameters(reader: &mut Reader<'_>, is_connect: bool) -> Vec<Require
             _ => {
                 let message = format!("`{}` cannot be required on this route", entry.key);
                 let hint = "only `route.request.header.NAME` and `route.request.querystring.NAME` of `$connect` can";
-                let property = format!("RequestParameters.{}", entry.key);
-                reader.wrong(
-                    codes::PARAMETER,
-                    entry.key_span,
-                    &property,
-                    message,
-                    Some(hint.to_owned()),
-                );
+                let property = format!("{NAME}.{}", entry.key);
+                let hint = Some(hint.to_owned());
+                reader.wrong(codes::PARAMETER, entry.key_span, &property, message, hint);
             }
         }
     }
-    required
+    is_clear.then_some(required)
+}
+
+/// `Required` of one entry; `None` if it cannot be read.
+fn is_required(reader: &mut Reader<'_>, entry: &Entry) -> Option<bool> {
+    let property = format!("RequestParameters.{}", entry.key);
+    if !matches!(entry.value.value, Value::Map(_)) {
+        reader.wrong_kind(&entry.value, &property, "a mapping with `Required`");
+        return None;
+    }
+    for member in entry.value.entries() {
+        if member.key != "Required" {
+            let path = format!("{property}.{}", member.key);
+            let message = format!("`{property}` has no member `{}`", member.key);
+            let hint = Some("write `Required`".to_owned());
+            reader.wrong(codes::PROPERTY_UNKNOWN, member.key_span, &path, message, hint);
+        }
+    }
+    let Some(node) = entry.value.find("Required") else { return Some(false) };
+    match node.as_text().as_deref() {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => {
+            reader.wrong_kind(node, &format!("{property}.Required"), "true or false");
+            None
+        }
+    }
 }
 
 fn two_way_expression(reader: &mut Reader<'_>) -> bool {
@@ -255,7 +314,12 @@ pub(super) fn resolve_response(resource: &Resource, apis: &mut Apis, out: &mut D
         reader.wrong(codes::ROUTE_RESPONSE_KEY, key.span, "RouteResponseKey", message, hint);
     }
     if let Some(route) = reader.required("RouteId") {
-        parts.route_responses.insert(route.value, route.span);
+        let response = ResponseParts { logical_id: resource.logical_id.clone(), span: route.span };
+        if parts.route_responses.insert(route.value, response).is_some() {
+            let message = "the route has two route responses".to_owned();
+            let hint = Some("keep one of them".to_owned());
+            reader.wrong(codes::DUPLICATE, route.span, "RouteId", message, hint);
+        }
     }
 }
 
@@ -264,17 +328,18 @@ pub(super) fn check_pairs(apis: &Apis, out: &mut Diagnostics) {
     for parts in apis.values().flatten() {
         let by_id: HashMap<&str, &RouteParts> =
             parts.routes.iter().map(|route| (route.physical_id.as_str(), route)).collect();
-        for (route_id, span) in &parts.route_responses {
+        for (route_id, response) in &parts.route_responses {
             match by_id.get(route_id.as_str()) {
                 None if parts.broken.contains(route_id) => {}
                 None => {
                     out.error(
                         codes::REFERENCE,
-                        *span,
+                        response.span,
                         format!(
                             "`RouteId` is `{route_id}`, which names no served route of this API"
                         ),
                     )
+                    .at(&response.logical_id, "Properties.RouteId")
                     .hint("write `!Ref` and the logical id of the route");
                 }
                 Some(route) if !route.expression => {

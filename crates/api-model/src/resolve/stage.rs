@@ -2,11 +2,11 @@
 //!
 //! [page]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-set-up-websocket-deployment.html
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{ApiParts, Apis, Compat, DeploymentParts, api_of};
-use crate::api::{Rate, Route, Stage};
+use crate::api::{Authorization, Rate, Route, Stage};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::node::{Node, Resource};
@@ -26,12 +26,12 @@ pub(super) fn resolve_deployment(resource: &Resource, apis: &mut Apis, out: &mut
     parts.deployments.insert(resource.physical_id.clone(), deployment);
 }
 
-pub(super) fn resolve(
-    resource: &Resource,
+pub(super) fn resolve<'a>(
+    resource: &'a Resource,
     apis: &Apis,
     compat: Compat,
     out: &mut Diagnostics,
-) -> Option<(Arc<Stage>, Span)> {
+) -> Option<(Arc<Stage>, &'a Resource)> {
     let mut reader = Reader::new(resource, out);
     let api_id = reader.required("ApiId")?;
     let Some(parts) = apis.get(&api_id.value) else {
@@ -60,7 +60,7 @@ pub(super) fn resolve(
         throttle,
         route_throttles,
     };
-    Some((Arc::new(stage), resource.span))
+    Some((Arc::new(stage), resource))
 }
 
 fn stage_name(reader: &mut Reader<'_>) -> Option<Located<String>> {
@@ -130,11 +130,24 @@ fn deployed_routes(
         deployment.logical_id,
         missing.join(", ")
     );
-    reader
-        .out
-        .warning(codes::DEPLOYMENT_ORDER, deployment.span, message)
-        .at(&deployment.logical_id, "DependsOn")
-        .hint(format!("add `DependsOn: [{}]`", missing.join(", ")));
+    let hint = format!("add `DependsOn: [{}]`", missing.join(", "));
+    // A stage that leaves out its guarded `$connect` would let everybody in.
+    let leaves_guard = parts.routes.iter().any(|part| {
+        matches!(part.route.authorization, Authorization::Custom(_))
+            && missing.contains(&part.route.logical_id.as_str())
+    });
+    let finding = match compat {
+        Compat::Aws if leaves_guard => {
+            reader.out.error(codes::DEPLOYMENT_ORDER, deployment.span, message)
+        }
+        Compat::Aws | Compat::Wsgate => {
+            reader.out.warning(codes::DEPLOYMENT_ORDER, deployment.span, message)
+        }
+    };
+    finding.at(&deployment.logical_id, "DependsOn").hint(hint);
+    if leaves_guard && compat == Compat::Aws {
+        return None;
+    }
     let keep = |key: &str| {
         compat == Compat::Wsgate
             || parts.routes.iter().any(|part| {
@@ -164,7 +177,9 @@ fn route_throttles(reader: &mut Reader<'_>, parts: &ApiParts) -> HashMap<String,
     let mut rates = HashMap::new();
     for entry in map.entries() {
         let property = format!("RouteSettings.{}", entry.key);
-        if !parts.routes.iter().any(|part| part.route.key == entry.key) {
+        let is_known = parts.routes.iter().any(|part| part.route.key == entry.key);
+        // With a broken route nobody knows which keys there would be.
+        if !is_known && parts.broken.is_empty() {
             let message = format!("`{property}` names a route that this API does not have");
             let hint = Some("use the route key as it stands in the route".to_owned());
             reader.wrong(codes::REFERENCE, entry.key_span, &property, message, hint);
@@ -213,12 +228,14 @@ fn rate(reader: &mut Reader<'_>, settings: &Node, property: &str) -> Option<Rate
 /// AWS's default account throttle, the ceiling of every other.
 pub(super) const ACCOUNT_RATE: Rate = Rate { per_second: 10_000.0, burst: 5_000 };
 
-pub(super) fn check_unique(stages: &[(Arc<Stage>, Span)], out: &mut Diagnostics) {
-    let mut seen = HashMap::new();
-    for (stage, span) in stages {
-        if seen.insert((&stage.api.api_id, &stage.name), span).is_some() {
+pub(super) fn check_unique(stages: &[(Arc<Stage>, &Resource)], out: &mut Diagnostics) {
+    let mut seen = HashSet::new();
+    for (stage, resource) in stages {
+        if !seen.insert((&stage.api.api_id, &stage.name)) {
             let message = format!("API `{}` has two stages `{}`", stage.api.logical_id, stage.name);
-            out.error(codes::DUPLICATE, *span, message).hint("keep one of them");
+            out.error(codes::DUPLICATE, resource.span, message)
+                .at(&resource.logical_id, "Properties.StageName")
+                .hint("keep one of them");
         }
     }
 }

@@ -1,1 +1,7 @@
+//! Every finding from a template that is otherwise sound, and what is served of it.
 
+mod compat;
+mod finding;
+mod guard;
+mod served;
+mod world;
