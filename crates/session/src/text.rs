@@ -60,7 +60,7 @@ pub(crate) fn component_encode(text: &str) -> String {
     out
 }
 
-/// The reverse of [`form_encode`]: `+` is a space, a broken escape stays as it
+/// Decodes `application/x-www-form-urlencoded`: `+` is a space, a broken escape stays as it
 /// is, bytes that are not UTF-8 become U+FFFD.
 pub fn form_decode(text: &str) -> String {
     let bytes = text.as_bytes();

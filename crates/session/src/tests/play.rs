@@ -208,6 +208,7 @@ impl Player {
     fn note(&mut self, mut out: Vec<u8>) {
         let mut frames = Vec::new();
         let limits = websocket::Limits {
+            binary: websocket::Binary::Accept,
             frame_bytes: usize::MAX / 4,
             message_bytes: usize::MAX / 4,
             ..websocket::Limits::default()
