@@ -5,7 +5,7 @@
 //! then `WSGATE_AUTHORIZER__SECTION__KEY` (lists and tables as JSON). Layers of a gateway override
 //! it: tables are merged, anything else is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authorizer::config::{KeySpec, Source};
 use authorizer::{Authorizer, AwsLc, Config, ConfigError, KeySet, Warning};
@@ -232,6 +232,8 @@ fn apply_variables(
     tree: &mut Map<String, Value>,
     errors: &mut Vec<ConfigError>,
 ) {
+    // Keys have no case, names of variables do: two of them may mean one setting.
+    let mut seen = BTreeSet::new();
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         if name == DOCUMENT || name == DOCUMENT_PARAMETER {
@@ -247,6 +249,11 @@ fn apply_variables(
         };
         let keys: Vec<_> = keys.split("__").collect();
         let path = format!("authorizer.{}", keys.join("."));
+        if !seen.insert(path.clone()) {
+            let error = ConfigError::new(path, "is set by two variables");
+            errors.push(error.with_hint(format!("{name} is one of them")));
+            continue;
+        }
         let set = typed(keys[keys.len() - 1], text)
             .and_then(|value| place(tree, &keys, value).ok_or("is not a table"));
         if let Err(message) = set {

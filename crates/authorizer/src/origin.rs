@@ -345,6 +345,10 @@ mod tests {
         add("https://*.github.io", Err(OriginError::PublicSuffix));
         add("https://*.s3.amazonaws.com", Err(OriginError::PublicSuffix));
         add("https://*.unheard-of", Err(OriginError::PublicSuffix));
+        // 公司.cn and 香港, as browsers spell them.
+        add("https://*.xn--55qx5d.cn", Err(OriginError::PublicSuffix));
+        add("https://*.xn--j6w193g", Err(OriginError::PublicSuffix));
+        add("https://*.city.kawasaki.jp", Ok("*"));
         add("https://*.127.0.0.1", Err(OriginError::WildcardMisplaced));
         add("http://*.example.com", Err(OriginError::HttpNotLocal));
         let mut origins = Origins::new(OriginAbsent::Refuse);
@@ -360,9 +364,12 @@ mod tests {
     #[track_caller]
     fn check_with(absent: OriginAbsent, headers: &[(&str, &str)], want: Result<(), Denial>) {
         let mut origins = Origins::new(absent);
-        for entry in
-            ["https://ui.example.com", "https://*.apps.example:8443", "https://*.amazonaws.com"]
-        {
+        for entry in [
+            "https://ui.example.com",
+            "https://*.apps.example:8443",
+            "https://*.amazonaws.com",
+            "https://*.kawasaki.jp",
+        ] {
             origins.add(entry, true).unwrap();
         }
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
@@ -406,6 +413,11 @@ mod tests {
             "https://evil.test/.apps.example:8443",
             "https://A.apps.example:8443",
             "https://s3.amazonaws.com",
+            "https://anybody.kawasaki.jp",
+            "https://a.apps.example:8443/",
+            "https://a.apps.example:08443",
+            "https://a.apps.example.:8443",
+            "https://xn--a\0.apps.example:8443",
         ] {
             check(&[("Origin", origin)], Err(Denial::OriginNotAllowed));
         }

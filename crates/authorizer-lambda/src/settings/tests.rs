@@ -142,6 +142,21 @@ fn mistakes_in_variables_have_their_place() {
 }
 
 #[test]
+fn two_variables_for_one_setting_are_a_mistake() {
+    let twice = [TOML, ("WSGATE_AUTHORIZER__LEEWAY", "8s"), ("WSGATE_AUTHORIZER__Leeway", "60s")];
+    assert_eq!(paths(&twice, &[]), ["authorizer.leeway"]);
+    let within = [
+        TOML,
+        ("WSGATE_AUTHORIZER__REQUIRED_CLAIMS", r#"{"a":"x"}"#),
+        ("WSGATE_AUTHORIZER__REQUIRED_CLAIMS__B", "y"),
+    ];
+    assert_eq!(
+        effective(&within, &[])["required_claims"],
+        serde_json::json!({ "a": "x", "b": "y" })
+    );
+}
+
+#[test]
 fn mistakes_in_documents_have_their_place_and_show_no_content() {
     let variable = "WSGATE_AUTHORIZER_TOML";
     assert_eq!(paths(&[(variable, "[authorizer]\nsecret = hunter2")], &[]), [variable]);

@@ -296,3 +296,59 @@ fn what_is_doubtful_warns() {
     );
     assert_eq!(warnings(json!({ "origins": [] })), ["authorizer.origins"]);
 }
+
+mod total {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tree() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+            "(https?|pem|hmac|jwks|oidc|env|cookie|query|protocol|header):(//)?[a-z*\\[\\]:@.]{0,9}"
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            let key = prop_oneof![
+                prop::sample::select(KNOWN_KEYS.as_slice()).prop_map(str::to_owned),
+                "[a-z_]{0,4}",
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(key, inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    const KNOWN_KEYS: [&str; 14] = [
+        "sources",
+        "origins",
+        "leeway",
+        "csrf",
+        "mode",
+        "submit",
+        "secret",
+        "issuers",
+        "issuer",
+        "audience",
+        "keys",
+        "cache",
+        "ttl",
+        "required_claims",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_tree_panics(tree in tree()) {
+            let _ = Config::read(&tree);
+            for key in KNOWN_KEYS {
+                let _ = Config::read(&merged(config(), json!({ key: tree })));
+                let _ = Config::read(&merged(config(), json!({ "csrf": { key: tree } })));
+            }
+        }
+    }
+}
