@@ -126,6 +126,46 @@ fn what_other_credentials_can_mend_is_exactly_unauthorized() {
     assert_eq!(denial, Some(Denial::CookieAmbiguous));
 }
 
+/// The single-value maps show the last occurrence only, here always the harmless one.
+#[test]
+fn a_second_occurrence_is_seen_wherever_it_is() {
+    let good = token("access", NOW + 60);
+    let value = csrf_value(CSRF_SECRET, "s", &[1; 16]).unwrap();
+    let cookie = line("Cookie", &format!("JWT={good}; CSRF-TOKEN={value}"));
+    let submitted = line("Sec-WebSocket-Protocol", &format!("csrf.{value}"));
+    let origin = line("Origin", "https://ui.example.com");
+    let authorization = line("Authorization", &format!("Bearer {good}"));
+    let browser = [cookie.clone(), submitted.clone(), origin.clone()];
+    let ask =
+        |first: &[(String, String)], rest: &[(String, String)], query: &[(String, String)]| {
+            match handler().answer(&event(&[first, rest].concat(), query), NOW) {
+                Ok(answer) => answer.denial,
+                Err(error) => error.denial(),
+            }
+        };
+    assert_eq!(ask(&[], &browser, &[]), None);
+    for (second, want) in [
+        (line("Cookie", "JWT=x"), Denial::CookieAmbiguous),
+        (line("cookie", "a=b; JWT="), Denial::CookieAmbiguous),
+        (line("Cookie", "CSRF-TOKEN=x"), Denial::CookieAmbiguous),
+        (line("Origin", "https://evil.test"), Denial::OriginAmbiguous),
+        (line("ORIGIN", "https://ui.example.com"), Denial::OriginAmbiguous),
+        (line("Sec-WebSocket-Protocol", "csrf.x"), Denial::CsrfAmbiguous),
+        (line("Sec-WebSocket-Protocol", &format!("bearer, {good}x")), Denial::TokenAmbiguous),
+        (line("Sec-Fetch-Mode", "navigate"), Denial::OriginFetchMode),
+        (line("Authorization", "Bearer x"), Denial::TokenAmbiguous),
+    ] {
+        let shown = format!("{second:?}");
+        assert_eq!(ask(&[second], &browser, &[]), Some(want), "{shown}");
+    }
+    let twice = [authorization.clone(), authorization];
+    assert_eq!(ask(&[], &twice, &[]), Some(Denial::TokenAmbiguous));
+    let twice = [line("t", "x"), line("t", &good)];
+    assert_eq!(ask(&[], &[], &twice), Some(Denial::TokenAmbiguous));
+    let twice = [line("csrf_token", "x"), line("csrf_token", &value)];
+    assert_eq!(ask(&[], &[cookie, origin], &twice), Some(Denial::CsrfAmbiguous));
+}
+
 #[test]
 fn a_malformed_event_fails_with_another_message() {
     for event in ["", "{}", "[]", "{\"type\":\"REQUEST\"}"] {
