@@ -19,7 +19,7 @@ const SIBLING_TIME = 20_000;
 const element = (id) => document.getElementById(id);
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
-/** Tells the other tabs that the login changed. */
+/** Tells the other tabs that the login changed, and who left without the gateway's knowledge. */
 const siblings = new BroadcastChannel("session");
 
 let config = await ask("/config");
@@ -80,7 +80,7 @@ async function logIn(id) {
   notice("");
   await ask("/login", { user: id });
   await refreshSession();
-  siblings.postMessage("changed");
+  siblings.postMessage({ left: null });
   if (user === null || csrfToken() === null) {
     const isTls = location.protocol === "https:";
     notice(isTls
@@ -92,18 +92,25 @@ async function logIn(id) {
 async function logOut() {
   notice("");
   const leaver = user;
+  let isTold = true;
   try {
     await ask("/logout", {});
   } catch (error) {
+    isTold = false;
     notice(error.message);
   }
   await refreshSession();
-  siblings.postMessage("changed");
-  // The gateway closes every socket of who logged out. If this tab is connected as somebody else,
-  // since another tab logged in meanwhile, it hangs up by itself.
-  if (socket !== null && connectedAs !== null && connectedAs !== leaver) {
-    socket.close(1000, "logged out");
+  siblings.postMessage({ left: isTold ? null : leaver });
+  // The gateway closes every socket of who logged out. A tab hangs up by itself if the gateway may
+  // not know, and this one also if it is connected as somebody else, since another tab logged in
+  // meanwhile.
+  if (!isTold || connectedAs !== leaver) {
+    hangUp("logged out");
   }
+}
+
+function hangUp(reason) {
+  socket?.close(1000, reason);
 }
 
 // --- 2. connect
@@ -250,7 +257,7 @@ async function reasonOf(name) {
     }
     await pause(LOOKUP_PAUSE);
   }
-  return { code: "", text: "the gateway noted no reason" };
+  return { code: "", text: "the gateway noted no reason; does it run?" };
 }
 
 function show(result, outcome, code, text) {
@@ -312,7 +319,7 @@ async function withExpiredToken(name) {
   } finally {
     await ask("/login", { user: before });
     await refreshSession();
-    siblings.postMessage("changed");
+    siblings.postMessage({ left: null });
   }
 }
 
@@ -339,7 +346,7 @@ on("login-ada", "click", () => logIn("ada"));
 on("login-grace", "click", () => logIn("grace"));
 on("logout", "click", logOut);
 on("connect", "click", connect);
-on("disconnect", "click", () => socket?.close(1000, "bye"));
+on("disconnect", "click", () => hangUp("bye"));
 on("join-form", "submit", () => send({ action: "join", room: element("room").value }));
 on("leave", "click", () => send({ action: "leave" }));
 on("say-form", "submit", () => {
@@ -353,7 +360,10 @@ on("refuse-origin", "click", () => attempt("origin", fromSibling));
 on("refuse-expired", "click", () => attempt("expired", withExpiredToken));
 on("refuse-execute-api", "click", () => attempt("execute-api", onExecuteApi));
 
-siblings.addEventListener("message", () => {
+siblings.addEventListener("message", (event) => {
+  if (event.data.left !== null && event.data.left === connectedAs) {
+    hangUp("logged out");
+  }
   refreshSession().catch((error) => notice(error.message));
 });
 document.addEventListener("visibilitychange", () => {

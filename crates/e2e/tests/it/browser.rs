@@ -119,10 +119,41 @@ fn each_refusal_ends_when_its_rule_is_switched_off_and_no_other_does() {
 }
 
 #[test]
+fn logging_out_closes_every_tab_even_when_the_gateway_cannot_be_told() {
+    let Some(chromium) = chromium() else { return };
+    let apart = Apart::start();
+    let browser = Browser::start(&chromium, Trust::Nobody);
+    let (first, second) = (browser.tab("untold"), browser.tab("untold-second"));
+    first.open(&apart.demo.page);
+    log_in(&first, "ada", "Ada");
+    connect(&first, "Ada");
+    second.open(&apart.demo.page);
+    connect(&second, "Ada");
+    apart.with_config(|own| own.replace("AKIDDEMODEVELOPMENT", "AKIDSOMEBODYELSE"));
+    first.click("logout");
+    for tab in [&first, &second] {
+        tab.wait_for_data("user", "user", "");
+        tab.wait_for_text("status", "closed: 1000 logged out");
+    }
+    first.wait_for_text("notice", "connections may still be open");
+    browser.hand_over_speech(&apart.demo.secrets);
+    apart.stop();
+}
+
+#[test]
 fn back_end_and_gateway_apart_serve_any_client_with_a_minted_token() {
     let apart = Apart::start();
-    let (config, template) = ("demo/wsgate.toml", "demo/aws/authorizer.yaml");
-    let minted = wsgate(&["token", "mint", "--config", config, "--template", template, "--json"]);
+    // A name that would turn into a role, were it pasted into JSON as it stands.
+    let name = r#"x","role":"admin"#;
+    let minted = wsgate(&[
+        "token",
+        "mint",
+        "--config=demo/wsgate.toml",
+        "--template=demo/aws/authorizer.yaml",
+        "--json",
+        "--subject",
+        name,
+    ]);
     let minted: Value = serde_json::from_str(&minted).expect("the minted token is JSON");
     let text = |member: &str| minted[member].as_str().expect("text").to_owned();
     let secrets = &apart.demo.secrets;
@@ -141,7 +172,10 @@ fn back_end_and_gateway_apart_serve_any_client_with_a_minted_token() {
             ("Sec-WebSocket-Protocol", &offered),
         ],
     );
-    assert_eq!(who(&mut client)["you"]["tokenSource"], "cookie:JWT");
+    let you = who(&mut client)["you"].take();
+    assert_eq!(you["principal"], name);
+    assert_eq!(you["role"], "");
+    assert_eq!(you["tokenSource"], "cookie:JWT");
 
     // As a program does: the token in a header, no cookie, no origin.
     let bearer = format!("Bearer {token}");

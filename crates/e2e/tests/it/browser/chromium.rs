@@ -150,11 +150,12 @@ impl Browser {
     }
 
     /// What pages said so far goes where secrets are looked for; an exception that a page did not
-    /// catch is a failure.
+    /// catch is a failure, and so is anything that its own policy forbids.
     pub(crate) fn hand_over_speech(&self, secrets: &Secrets) {
         for event in &self.devtools.borrow().said {
             let text = event.to_string();
             assert_ne!(event["method"], "Runtime.exceptionThrown", "the page failed: {text}");
+            assert!(!text.contains("Content Security Policy"), "the page went too far: {text}");
             secrets.capture("the browser's console", &text);
         }
     }

@@ -194,6 +194,7 @@ impl Apart {
                     "XDG_RUNTIME_DIR".to_owned(),
                     demo.runtime_folder().display().to_string(),
                 )],
+                ..Setup::default()
             };
             demo.page = page;
             match Gateway::start(&setup, Arc::clone(&demo.secrets)) {
@@ -204,7 +205,7 @@ impl Apart {
         panic!("wsgate did not start:\n{refused}");
     }
 
-    /// Runs `change` with a changed `wsgate.toml` in force.
+    /// Puts a changed `wsgate.toml` in force.
     pub(crate) fn with_config(&self, edit: impl FnOnce(&str) -> String) {
         let edited = edit(&self.config);
         assert_ne!(edited, self.config, "the edit changes something");
