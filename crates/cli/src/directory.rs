@@ -70,6 +70,13 @@ pub(crate) struct AdminFile {
 #[derive(Debug)]
 pub(crate) struct AdminFileGuard(PathBuf);
 
+impl AdminFileGuard {
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Drop for AdminFileGuard {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.0));

@@ -87,9 +87,14 @@ impl SecretSources for Process {
     }
 }
 
-/// Variables that override the configuration.
+/// Variables that override the configuration. One that is not text reads as
+/// empty, which no setting allows.
 pub(crate) fn overrides() -> Vec<(String, String)> {
-    std::env::vars().filter(|(name, _)| name.starts_with("WSGATE_")).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with("WSGATE_"))
+        .map(|(name, value)| (name, value.into_string().unwrap_or_default()))
+        .collect()
 }
 
 /// Reads text files; every one that cannot be read is named.

@@ -1,5 +1,6 @@
 //! What the user sees: data on standard output, talk on standard error.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -45,7 +46,7 @@ fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> St
             (None, None) => String::new(),
         };
         let annotation = AnnotationKind::Primary.span(place.range.clone()).label(label);
-        let snippet = Snippet::source(place.text)
+        let snippet = Snippet::source(&*place.text)
             .line_start(place.line_start)
             .path(place.name)
             .annotation(annotation);
@@ -59,10 +60,23 @@ fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> St
     renderer.render(&[group])
 }
 
+/// A line of the configuration without its values: any of them may be a secret.
+/// Every character keeps its place, so that the underline fits.
+fn without_values(line: &str) -> String {
+    let mut is_value = !line.contains('=') && !line.trim_start().starts_with('[');
+    line.chars()
+        .map(|c| {
+            let shown = if is_value && c.is_alphanumeric() { '*' } else { c };
+            is_value |= c == '=';
+            shown
+        })
+        .collect()
+}
+
 /// The line of a finding, cut out so that long files stay cheap to show.
 struct Place<'s> {
     name: &'s str,
-    text: &'s str,
+    text: Cow<'s, str>,
     line_start: usize,
     range: std::ops::Range<usize>,
 }
@@ -72,6 +86,10 @@ impl<'s> Place<'s> {
         let source = sources.files.get(span.file as usize)?;
         let line = (span.start.line as usize).checked_sub(1)?;
         let text = source.text.lines().nth(line)?;
+        let text = match source.name.ends_with(".toml") {
+            true => Cow::Owned(without_values(text)),
+            false => Cow::Borrowed(text),
+        };
         let offset = |position: Position| {
             let column = (position.column as usize).saturating_sub(1);
             text.char_indices().nth(column).map_or(text.len(), |(index, _)| index)
@@ -79,5 +97,17 @@ impl<'s> Place<'s> {
         let start = offset(span.start);
         let end = if span.end.line == span.start.line { offset(span.end) } else { text.len() };
         Some(Self { name: &source.name, text, line_start: line + 1, range: start..end.max(start) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_the_configuration_are_not_shown() {
+        assert_eq!(without_values(r#""/a" = ["SECRET", 1]"#), r#""/a" = ["******", *]"#);
+        assert_eq!(without_values("[[management.keys]]"), "[[management.keys]]");
+        assert_eq!(without_values(r#"  "SECRET","#), r#"  "******","#);
     }
 }

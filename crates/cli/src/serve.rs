@@ -1,7 +1,7 @@
 //! `wsgate serve`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -133,7 +133,7 @@ async fn serve(
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let admin_address = format!("http://{}", admin.local_addr()?);
     let file = AdminFile { address: admin_address.clone(), token: token.expose().to_owned() };
-    let _file = file.write()?;
+    let admin_file = file.write()?;
     let ready = Ready::new(&gateway, &loaded.model, &addresses, &admin_address, &token);
     let public = listeners
         .into_iter()
@@ -148,7 +148,7 @@ async fn serve(
     if arguments.ready_json {
         data(&serde_json::to_string(&ready).expect("text serialises"));
     } else {
-        ready.talk();
+        ready.talk(admin_file.path());
     }
     let watcher = arguments.watch.then(|| {
         let (gateway, arguments) = (Arc::clone(&gateway), arguments.clone());
@@ -175,8 +175,11 @@ async fn watch(gateway: Arc<Gateway>, arguments: Serve) {
                 if loaded.has_errors() || loaded.model.stages.is_empty() {
                     talk("reload refused; the old configuration serves on");
                 } else {
-                    gateway.reload(loaded.snapshot);
+                    let kept = gateway.reload(loaded.snapshot);
                     talk("reloaded");
+                    if !kept.is_empty() {
+                        talk(&format!("these changes need a restart: {}", kept.join(", ")));
+                    }
                 }
             }
             Err(errors) => {
@@ -351,13 +354,15 @@ impl Ready {
         }
     }
 
-    fn talk(&self) {
+    /// Tells a person; the admin token stays in its file.
+    fn talk(&self, file: &Path) {
         for api in &self.apis {
             talk(&format!("{} stage {}: {}", api.logical_id, api.stage, api.url));
             for domain in &api.domains {
                 talk(&format!("  also as {domain}"));
             }
         }
-        talk(&format!("admin: {}", self.admin));
+        let address = self.admin.split("/#").next().unwrap_or_default();
+        talk(&format!("admin: {address}, token in {}", file.display()));
     }
 }

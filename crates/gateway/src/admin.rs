@@ -80,6 +80,7 @@ async fn serve(gateway: Arc<Gateway>, stream: TcpStream, token: Arc<AdminToken>)
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
+        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

@@ -293,7 +293,7 @@ where
         return Asked::fresh(ask().await);
     };
     let by = settings.map(|settings| settings.cache_key).unwrap_or_default();
-    let key = function_key(config, operation, identity, by);
+    let key = function_key(config, operation, identity, by, snapshot.serial);
     let api_id = &operation.connection.api_id;
     let ask = async {
         match ask().await {
@@ -327,6 +327,7 @@ fn function_key(
     operation: &Operation,
     identity: &[String],
     by: CacheKey,
+    serial: u64,
 ) -> Key {
     const VOLATILE: [&str; 2] = ["sec-websocket-key", "x-amzn-trace-id"];
     let connection = &operation.connection;
@@ -335,11 +336,12 @@ fn function_key(
         .part(&operation.stage.name)
         .part(&config.logical_id);
     if by == CacheKey::IdentitySources {
-        return identity.iter().fold(key, Fingerprint::part).finish();
+        return identity.iter().fold(key.number(serial), Fingerprint::part).finish();
     }
     let empty = Handshake::default();
     let handshake = operation.kind.handshake().unwrap_or(&empty);
-    key = key.part(&connection.domain_name).part(&connection.source_ip);
+    key = key.number(serial).part(&connection.domain_name).part(&connection.source_ip);
+    key = key.number(handshake.headers.len() as u64).number(handshake.query.len() as u64);
     for (name, value) in &handshake.headers {
         if !VOLATILE.iter().any(|volatile| name.eq_ignore_ascii_case(volatile)) {
             key = key.part(name).part(value);
@@ -451,8 +453,9 @@ fn session_end(
     };
     let value = authorized.context.iter().find(|(name, _)| name == key);
     let seconds = value.and_then(|(_, text)| text.parse::<u64>().ok());
-    let latest = clock::epoch_seconds() + SESSION_END_MAX;
-    match seconds.filter(|seconds| *seconds <= latest) {
+    let now = clock::epoch_seconds();
+    match seconds.filter(|seconds| *seconds <= now + SESSION_END_MAX) {
+        Some(seconds) if seconds <= now => Err(Failure::Unauthorized.into()),
         Some(seconds) => Ok(Some(seconds)),
         None => Err(Failure::AuthorizerMalformed.into()),
     }

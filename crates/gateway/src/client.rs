@@ -11,6 +11,7 @@ use lambda_host::InvokeError;
 use session::Failure;
 use session::integration::{Answer, Call, HttpCall};
 
+use crate::server::Gateway;
 use crate::snapshot::{Callable, Snapshot};
 
 pub use lambda_host::Client;
@@ -45,28 +46,32 @@ pub fn client() -> Client {
         .build(https)
 }
 
-/// Makes the call of an operation and waits at most `timeout`.
-pub async fn perform(
-    client: &Client,
+/// Makes the call of an operation and waits at most `timeout`, the wait for a
+/// place among all calls included.
+pub(crate) async fn perform(
+    gateway: &Gateway,
     snapshot: &Snapshot,
     call: Call,
     source_arn: &str,
     timeout: Duration,
 ) -> Result<Answer, Failure> {
-    match call {
-        Call::Mock(reply) => Ok(Answer::Http {
-            status: reply.status,
-            headers: reply.headers,
-            body: reply.body.unwrap_or_default(),
-        }),
-        Call::Function { arn, payload } => {
-            invoke(snapshot, &arn, source_arn, payload, timeout).await.map(Answer::Function)
+    let work = async {
+        let Ok(_place) = gateway.integrations.acquire().await else {
+            return Err(Failure::IntegrationUnreachable);
+        };
+        match call {
+            Call::Mock(reply) => Ok(Answer::Http {
+                status: reply.status,
+                headers: reply.headers,
+                body: reply.body.unwrap_or_default(),
+            }),
+            Call::Function { arn, payload } => {
+                invoke(snapshot, &arn, source_arn, payload, timeout).await.map(Answer::Function)
+            }
+            Call::Http(call) => send(&gateway.client, call).await,
         }
-        Call::Http(call) => {
-            let answer = tokio::time::timeout(timeout, send(client, call)).await;
-            answer.unwrap_or(Err(Failure::IntegrationTimeout))
-        }
-    }
+    };
+    tokio::time::timeout(timeout, work).await.unwrap_or(Err(Failure::IntegrationTimeout))
 }
 
 async fn invoke(

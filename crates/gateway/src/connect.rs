@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) handshake: Handshake,
     /// `Host` as the client sent it.
     pub(crate) host: String,
+    /// Whether a back end may call back to that name.
+    pub(crate) is_own_name: bool,
     /// The client behind trusted proxies.
     pub(crate) source_ip: IpAddr,
     pub(crate) is_tls: bool,
@@ -51,7 +53,7 @@ pub(crate) async fn connect(
     request: Request,
 ) -> Result<Accepted, Refusal> {
     let attempt = request.handshake.query_values("attempt").next_back().map(str::to_owned);
-    let mut pending = Pending::new(snapshot, request);
+    let mut pending = Pending::new(gateway, snapshot, request);
     let pass = gateway.handshakes.enter(
         pending.source_ip,
         snapshot.settings.limits.handshakes_pending,
@@ -117,13 +119,13 @@ struct Pending {
 }
 
 impl Pending {
-    fn new(snapshot: &Snapshot, request: Request) -> Self {
-        let Request { stage, handshake, host, source_ip, is_tls, port } = request;
+    fn new(gateway: &Gateway, snapshot: &Snapshot, request: Request) -> Self {
+        let Request { stage, handshake, host, is_own_name, source_ip, is_tls, port } = request;
         let connection = Connection {
-            id: String::new(),
+            id: gateway.ids.connection_id(),
             api_id: stage.api.api_id.clone(),
             stage: stage.name.clone(),
-            domain_name: domain_name(snapshot, &stage, &host, port),
+            domain_name: domain_name(snapshot, &stage, &host, is_own_name, port),
             host,
             connected_at: clock::epoch_ms(),
             source_ip: source_ip.to_string(),
@@ -148,7 +150,6 @@ impl Pending {
         gateway: &Arc<Gateway>,
         snapshot: &Arc<Snapshot>,
     ) -> Result<Accepted, Failed> {
-        Arc::make_mut(&mut self.connection).id = gateway.ids.connection_id();
         let now = clock::uptime();
         let admitted =
             snapshot.admit_connect(now) && snapshot.admit_route(&self.stage, "$connect", now);
@@ -337,14 +338,22 @@ pub(crate) async fn ask(
         return Ok(reply);
     }
     let source_arn = session::event::method_arn(operation);
-    let answer = perform(&gateway.client, snapshot, call, &source_arn, integration.timeout).await?;
+    let answer = perform(gateway, snapshot, call, &source_arn, integration.timeout).await?;
     integration::reply(integration, operation, None, answer, true)
 }
 
-fn domain_name(snapshot: &Snapshot, stage: &Stage, host: &str, port: u16) -> String {
+/// What back ends call back to: the client's `Host`, unless it is a name that
+/// anybody could have written there.
+fn domain_name(
+    snapshot: &Snapshot,
+    stage: &Stage,
+    host: &str,
+    is_own_name: bool,
+    port: u16,
+) -> String {
     match snapshot.settings.domain_name {
-        DomainNameMode::Host => host.to_owned(),
-        DomainNameMode::Local => {
+        DomainNameMode::Host if is_own_name => host.to_owned(),
+        DomainNameMode::Host | DomainNameMode::Local => {
             let api = &stage.api;
             format!("{}.execute-api.{}.localhost:{port}", api.api_id, api.region)
         }

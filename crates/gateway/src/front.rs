@@ -13,11 +13,13 @@ use ipnet::IpNet;
 use session::Handshake;
 use session::handshake::{BadRequest, Refusal};
 use session::text::form_decode;
+use tokio::sync::oneshot;
 use websocket::handshake::{accept_key, is_key};
 
 use crate::connect::{self, Accepted};
 use crate::journal::Entry;
 use crate::management::{self, Call};
+use crate::router::Host;
 use crate::server::Gateway;
 use crate::snapshot::Snapshot;
 use crate::stream::{Head, Stream};
@@ -39,42 +41,73 @@ pub(crate) async fn serve(
     door: Arc<Door>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let snapshot = door.gateway.snapshot.load_full();
     let recorded = door.head.take();
+    let response = answer(&door, request, recorded).await;
+    if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        // The next request of this connection may be an upgrade.
+        door.head.restart();
+    }
+    Ok(response)
+}
+
+async fn answer(
+    door: &Arc<Door>,
+    request: Request<Incoming>,
+    recorded: Option<Vec<u8>>,
+) -> Response<Full<Bytes>> {
+    let snapshot = door.gateway.snapshot.load_full();
     if request.headers().get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
-        return Ok(refuse(BadRequest::AuthorizationTwice.refusal()));
+        return refuse(BadRequest::AuthorizationTwice.refusal());
     }
     let url = request.uri().path_and_query().map_or("/", |url| url.as_str());
     if snapshot.settings.limits.url_bytes < url.len() {
-        return Ok(refuse(BadRequest::UrlTooLong.refusal()));
+        return refuse(BadRequest::UrlTooLong.refusal());
     }
     if request.version() == Version::HTTP_10 && !is_upgrade(request.headers()) {
         // HTTP/1.0 has no Host; such a request can name no API.
-        return Ok(management::forbidden());
+        return management::forbidden();
     }
-    let host = one_host(request.headers());
+    let host = one_host(&request);
     let path = request.uri().path().to_owned();
     let address = host.as_ref().and_then(|host| snapshot.router.find(host, &path, door.local));
     let (Some(host), Some(address)) = (host.clone(), address) else {
-        return Ok(unknown(&door, &request, host));
+        return unknown(door, &request, host);
     };
     if management::is_management(address.rest) {
-        return Ok(manage(&door, &snapshot, &address.stage, address.rest, request).await);
+        return manage(door, &snapshot, &address.stage, address.rest, request).await;
     }
     if !is_upgrade(request.headers()) || !address.rest.is_empty() {
-        return Ok(unknown(&door, &request, Some(host)));
+        return unknown(door, &request, Some(host));
     }
     if let Err(bad) = check_upgrade(&request) {
-        return Ok(refuse(bad.refusal()));
+        return refuse(bad.refusal());
     }
-    Ok(upgrade(door, snapshot, address.stage, host, request, recorded).await)
+    let source_ip =
+        source_ip(door.peer.ip(), request.headers(), &snapshot.settings.listen.trusted_proxies);
+    let asked = connect::Request {
+        stage: address.stage,
+        handshake: handshake(&request, recorded, source_ip),
+        host: host.text,
+        is_own_name: address.is_own_name,
+        source_ip,
+        is_tls: door.is_tls,
+        port: door.local.port(),
+    };
+    upgrade(door, snapshot, asked, request).await
 }
 
-/// The only `Host`; none or two name nothing.
-fn one_host(headers: &HeaderMap) -> Option<String> {
-    let mut hosts = headers.get_all(header::HOST).iter();
+/// The only `Host`; none, two, a malformed one, or another than the request
+/// target's ([RFC 9112 §3.2.2]) name nothing.
+///
+/// [RFC 9112 §3.2.2]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+fn one_host(request: &Request<Incoming>) -> Option<Host> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next()?.to_str().ok()?;
-    hosts.next().is_none().then(|| host.to_owned())
+    let is_same = request.uri().authority().is_none_or(|target| target.as_str() == host);
+    if hosts.next().is_some() || !is_same {
+        return None;
+    }
+    Host::parse(host)
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {
@@ -119,13 +152,13 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     values.next().is_none().then_some(value)
 }
 
+/// Runs the handshake in a task of its own: a client that goes away while the
+/// back end is asked must not leave it with a CONNECT and no DISCONNECT.
 async fn upgrade(
-    door: Arc<Door>,
+    door: &Door,
     snapshot: Arc<Snapshot>,
-    stage: Arc<api_model::api::Stage>,
-    host: String,
+    asked: connect::Request,
     mut request: Request<Incoming>,
-    recorded: Option<Vec<u8>>,
 ) -> Response<Full<Bytes>> {
     let gateway = Arc::clone(&door.gateway);
     if gateway.is_draining() {
@@ -135,40 +168,34 @@ async fn upgrade(
             body: br#"{"message":"Service Unavailable"}"#.to_vec(),
         });
     }
-    let source_ip =
-        source_ip(door.peer.ip(), request.headers(), &snapshot.settings.listen.trusted_proxies);
-    let handshake = handshake(&request, recorded, source_ip);
-    let key = only(request.headers(), "sec-websocket-key").map(accept_key);
-    let Some(accept) = key else { return refuse(BadRequest::Malformed.refusal()) };
-    let upgraded = hyper::upgrade::on(&mut request);
-    let asked = connect::Request {
-        stage,
-        handshake,
-        host,
-        source_ip,
-        is_tls: door.is_tls,
-        port: door.local.port(),
+    let Some(accept) = only(request.headers(), "sec-websocket-key").map(accept_key) else {
+        return refuse(BadRequest::Malformed.refusal());
     };
-    match connect::connect(&gateway, &snapshot, asked).await {
-        Err(refusal) => refuse(refusal),
-        Ok(Accepted { protocol, slot, session }) => {
-            let owner = Arc::clone(&gateway);
-            gateway.tasks.spawn(async move {
-                let transport = upgraded
-                    .await
-                    .ok()
-                    .and_then(|upgraded| upgraded.downcast::<TokioIo<Stream>>().ok());
-                match transport {
-                    Some(parts) => {
-                        let stream = parts.io.into_inner();
-                        socket::run(owner, stream, parts.read_buf.into(), slot, session).await;
-                    }
-                    None => socket::abandon(owner, slot, session).await,
-                }
-            });
-            switching(&accept, protocol)
+    let upgraded = hyper::upgrade::on(&mut request);
+    let (sender, receiver) = oneshot::channel();
+    let owner = Arc::clone(&gateway);
+    gateway.tasks.spawn(async move {
+        // Boxed: what the handshake needs is freed when the connection is open.
+        let outcome = Box::pin(connect::connect(&owner, &snapshot, asked)).await;
+        drop(snapshot);
+        let Accepted { protocol, slot, session } = match outcome {
+            Ok(accepted) => accepted,
+            Err(refusal) => return drop(sender.send(refuse(refusal))),
+        };
+        let waits = sender.send(switching(&accept, protocol)).is_ok();
+        let transport = match waits {
+            true => upgraded.await.ok().and_then(|io| io.downcast::<TokioIo<Stream>>().ok()),
+            false => None,
+        };
+        match transport {
+            Some(parts) => {
+                let stream = parts.io.into_inner();
+                socket::run(owner, stream, parts.read_buf.into(), slot, session).await;
+            }
+            None => socket::abandon(owner, slot, session).await,
         }
-    }
+    });
+    receiver.await.unwrap_or_else(|_| refuse(BadRequest::Malformed.refusal()))
 }
 
 /// The 101: exactly `date`, `connection`, `upgrade`, `sec-websocket-accept`, and
@@ -266,6 +293,7 @@ fn source_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut nearest = peer;
     for entry in lines.iter().flat_map(|line| line.split(',')).rev() {
         let Ok(address) = entry.trim().parse::<IpAddr>() else { return nearest };
+        let address = address.to_canonical();
         nearest = address;
         if !is_trusted(&address) {
             return address;
@@ -282,10 +310,25 @@ async fn manage(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, management::PAYLOAD_BYTES_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return management::too_large(),
-        Err(_) => return refuse(BadRequest::Malformed.refusal()),
+    let announced = only(&head.headers, "content-length").and_then(|text| text.parse().ok());
+    if announced.is_some_and(|bytes: usize| management::PAYLOAD_BYTES_MAX < bytes) {
+        return management::too_large();
+    }
+    let source_ip =
+        source_ip(door.peer.ip(), &head.headers, &snapshot.settings.listen.trusted_proxies);
+    // A stranger's body is not worth a buffer.
+    if management::is_anonymous(snapshot, &head.headers, &head.uri, door.peer, door.local) {
+        return management::missing_token();
+    }
+    let limits = &snapshot.settings.limits;
+    let address_max = limits.handshakes_pending_per_address;
+    let pass = door.gateway.uploads.enter(source_ip, limits.handshakes_pending, address_max);
+    let Some(_pass) = pass else { return management::throttled() };
+    let collected = Limited::new(body, management::PAYLOAD_BYTES_MAX).collect();
+    let body = match tokio::time::timeout(limits.head_time, collected).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return management::too_large(),
+        Ok(Err(_)) | Err(_) => return refuse(BadRequest::Malformed.refusal()),
     };
     let call = Call {
         stage,
@@ -296,24 +339,21 @@ async fn manage(
         body: &body,
         peer: door.peer,
         local: door.local,
+        source_ip,
         is_tls: door.is_tls,
     };
     management::handle(&door.gateway, snapshot, &call)
 }
 
 /// An address that leads to no API and stage.
-fn unknown(
-    door: &Door,
-    request: &Request<Incoming>,
-    host: Option<String>,
-) -> Response<Full<Bytes>> {
+fn unknown(door: &Door, request: &Request<Incoming>, host: Option<Host>) -> Response<Full<Bytes>> {
     let request_id = id::request_id();
     let query = request.uri().query().unwrap_or_default();
     let attempt = query.split('&').find_map(|pair| pair.strip_prefix("attempt=")).map(form_decode);
     door.gateway.journal.add(Entry {
         request_id: request_id.to_string(),
         time: clock::epoch_ms(),
-        host: host.unwrap_or_default(),
+        host: host.map(|host| host.text).unwrap_or_default(),
         attempt,
         status: 403,
         code: "address_unknown",

@@ -108,9 +108,14 @@ async fn serve(
     policy: &Policy,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
+    let local = canonical(stream.local_addr()?);
+    let peer = canonical(peer);
     let snapshot = gateway.snapshot.load_full();
     let limits = &snapshot.settings.limits;
+    let Some(_pass) = gateway.arrivals.enter(peer.ip(), limits.handshakes_pending, ARRIVALS_MAX)
+    else {
+        return Ok(());
+    };
     let deadline = Instant::now() + limits.head_time;
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut first = [0];
@@ -131,7 +136,7 @@ async fn serve(
     let service = service_fn(move |request| front::serve(Arc::clone(&door), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time)
+        .header_read_timeout(deadline.saturating_duration_since(Instant::now()))
         .max_buf_size(limits.head_bytes)
         .max_headers(limits.headers)
         .half_close(false)
@@ -140,18 +145,33 @@ async fn serve(
     drop(snapshot);
     let mut connection = std::pin::pin!(connection);
     let mut drain = gateway.drain_watch();
-    // Biased: a drain ends keep-alive before the next request is read.
+    // Biased: a drain ends keep-alive before the next request is read. So does
+    // old age, which also ends a client that takes no answers.
     let ended = tokio::select! {
         biased;
         () = draining(&mut drain) => None,
         ended = &mut connection => Some(ended),
+        () = tokio::time::sleep(HTTP_LIFE) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::time::timeout(HTTP_GRACE, connection).await.map_err(late)?
         }
     };
     ended.map_err(io::Error::other)
 }
+
+/// An IPv4 client of an IPv6 listener has its IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// HTTP connections of one address that are no WebSocket (yet).
+const ARRIVALS_MAX: usize = 1024;
+/// How long an HTTP connection lives before it must become a WebSocket or be made anew.
+const HTTP_LIFE: Duration = Duration::from_secs(300);
+/// How long the last request of an HTTP connection may take: authorizer and
+/// `$connect` integration, 29 s each.
+const HTTP_GRACE: Duration = Duration::from_secs(65);

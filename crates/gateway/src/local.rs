@@ -4,7 +4,7 @@
 use aws_lc_rs::constant_time;
 use http::{HeaderMap, header};
 
-use crate::router::{host_name, is_loopback_name};
+use crate::router::Host;
 
 /// Why a local endpoint turns a request away.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,8 +22,7 @@ pub enum Foreign {
 pub fn check(headers: &HeaderMap) -> Result<(), Foreign> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next().and_then(|value| value.to_str().ok()).ok_or(Foreign::Host)?;
-    let name = host_name(host);
-    let is_local = is_loopback_name(name) || ends_with_localhost(name);
+    let is_local = Host::parse(host).is_some_and(|host| host.is_loopback());
     if hosts.next().is_some() || !is_local {
         return Err(Foreign::Host);
     }
@@ -53,12 +52,6 @@ pub fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(given, token).is_ok()
 }
 
-fn ends_with_localhost(name: &str) -> bool {
-    name.len() > ".localhost".len()
-        && name.is_char_boundary(name.len() - ".localhost".len())
-        && name[name.len() - ".localhost".len()..].eq_ignore_ascii_case(".localhost")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +72,7 @@ mod tests {
         check_headers(&[("host", "a.localhost:1"), ("origin", "http://a.localhost:1")], Ok(()));
         check_headers(&[("host", "evil.example")], Err(Foreign::Host));
         check_headers(&[("host", "localhost.evil.example")], Err(Foreign::Host));
+        check_headers(&[("host", "[::1].evil.example")], Err(Foreign::Host));
         check_headers(&[], Err(Foreign::Host));
         check_headers(&[("host", "localhost"), ("host", "localhost")], Err(Foreign::Host));
         check_headers(&[("host", "localhost"), ("origin", "http://evil")], Err(Foreign::Origin));

@@ -5,7 +5,7 @@
 //!
 //! [callback API]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use api_model::Compat;
@@ -44,6 +44,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a Bytes,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// The client behind trusted proxies.
+    pub(crate) source_ip: IpAddr,
     pub(crate) is_tls: bool,
 }
 
@@ -60,6 +62,40 @@ pub(crate) fn too_large() -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     response
+}
+
+/// Whether a request carries no signature where one is needed.
+pub(crate) fn is_anonymous(
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    uri: &Uri,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> bool {
+    let is_signed = headers.contains_key(http::header::AUTHORIZATION)
+        || uri.query().is_some_and(|query| query.contains("X-Amz-Signature="));
+    !is_signed && !needs_no_signature(snapshot, peer, local)
+}
+
+fn needs_no_signature(snapshot: &Snapshot, peer: SocketAddr, local: SocketAddr) -> bool {
+    let is_local = peer.ip().is_loopback() && local.ip().is_loopback();
+    snapshot.settings.management.auth == ManagementAuth::Off && is_local
+}
+
+/// The answer to a call without signature.
+pub(crate) fn missing_token() -> Response<Full<Bytes>> {
+    let refusal = sigv4::Refusal::MissingAuthenticationToken;
+    signature_refused(&refusal)
+}
+
+fn signature_refused(refusal: &sigv4::Refusal) -> Response<Full<Bytes>> {
+    let message = serde_json::to_string(&refusal.message()).expect("text serialises");
+    error(403, refusal.error_type(), format!(r#"{{"message":{message}}}"#))
+}
+
+/// The answer when a bucket, or the number of calls at once, is exhausted.
+pub(crate) fn throttled() -> Response<Full<Bytes>> {
+    error(429, "LimitExceededException", String::new())
 }
 
 /// What a path names.
@@ -80,7 +116,7 @@ pub(crate) fn handle(
         Err(response) => return *response,
     };
     if !snapshot.admit_request(clock::uptime()) {
-        return error(429, "LimitExceededException", String::new());
+        return throttled();
     }
     match target {
         Target::Connection(id) => {
@@ -133,8 +169,7 @@ fn authenticate<'s>(
     call: &Call<'_>,
 ) -> Result<Option<&'s ManagementKey>, Box<Response<Full<Bytes>>>> {
     let management = &snapshot.settings.management;
-    let is_local = call.peer.ip().is_loopback() && call.local.ip().is_loopback();
-    if management.auth == ManagementAuth::Off && is_local {
+    if needs_no_signature(snapshot, call.peer, call.local) {
         return match local::check(call.headers) {
             Ok(()) => Ok(None),
             Err(_) => Err(Box::new(forbidden())),
@@ -152,10 +187,7 @@ fn authenticate<'s>(
     let find = |id: &str| management.keys.iter().find(|key| key.key.id == id).map(|key| &key.key);
     match sigv4::verify(&received, scope, find) {
         Ok(key) => Ok(management.keys.iter().find(|other| other.key.id == key.id)),
-        Err(refusal) => {
-            let message = serde_json::to_string(&refusal.message()).expect("text serialises");
-            Err(Box::new(error(403, refusal.error_type(), format!(r#"{{"message":{message}}}"#))))
-        }
+        Err(refusal) => Err(Box::new(signature_refused(&refusal))),
     }
 }
 
@@ -174,7 +206,7 @@ fn permit(
     let access = Access {
         action,
         resource: &arn,
-        source_ip: call.peer.ip(),
+        source_ip: call.source_ip,
         now: i64::try_from(clock::epoch_seconds()).unwrap_or(i64::MAX),
         secure_transport: call.is_tls,
     };

@@ -205,6 +205,16 @@ impl Slot {
         mailbox.is_shut || mailbox.close.is_some()
     }
 
+    /// Whether frames wait.
+    pub(crate) fn has_frames(&self) -> bool {
+        !self.mailbox.lock().frames.is_empty()
+    }
+
+    /// Whether a close was asked for.
+    pub(crate) fn close_cause(&self) -> Option<CloseCause> {
+        self.mailbox.lock().close
+    }
+
     /// What was left for the socket: frames, then a close.
     pub(crate) fn take(&self) -> (Vec<u8>, Option<CloseCause>) {
         let mut mailbox = self.mailbox.lock();

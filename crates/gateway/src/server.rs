@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::listener::{self, Policy};
 use crate::registry::{Registry, Slot};
 use crate::revocation::Revocations;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 
 /// Everything that connections share.
@@ -35,12 +36,26 @@ pub struct Gateway {
     pub(crate) cache: VerdictCache<Verdict>,
     pub(crate) revocations: Revocations,
     pub(crate) handshakes: Admission,
+    /// HTTP connections that are no WebSocket (yet).
+    pub(crate) arrivals: Admission,
+    /// Management calls whose body is being read.
+    pub(crate) uploads: Admission,
+    /// Integration calls, in all.
+    pub(crate) integrations: Semaphore,
+    /// `$disconnect` calls, which must not starve the others.
+    pub(crate) disconnects: Semaphore,
     pub(crate) authorizers: Semaphore,
     pub(crate) ids: IdMint,
     pub(crate) client: Client,
     pub(crate) tasks: TaskTracker,
     drain: watch::Sender<bool>,
 }
+
+/// Integration calls at once: each may hold a connection to a back end, and a
+/// process has some 20,000 descriptors in common set-ups.
+const INTEGRATIONS_MAX: usize = 4096;
+/// `$disconnect` calls at once; thousands of clients may leave in one moment.
+const DISCONNECTS_MAX: usize = 256;
 
 impl Gateway {
     /// A gateway that serves `snapshot`. `id_key` makes connection ids
@@ -53,6 +68,10 @@ impl Gateway {
             cache: VerdictCache::new(settings.cache.bytes_max),
             revocations: Revocations::new(settings.revocation_keep),
             handshakes: Admission::default(),
+            arrivals: Admission::default(),
+            uploads: Admission::default(),
+            integrations: Semaphore::new(INTEGRATIONS_MAX),
+            disconnects: Semaphore::new(DISCONNECTS_MAX),
             authorizers: Semaphore::new(settings.limits.authorizer_concurrency),
             ids: IdMint::new(id_key, u16::from_be_bytes(id::random())),
             client,
@@ -65,7 +84,10 @@ impl Gateway {
     /// Serves another snapshot: open connections see it at their next message,
     /// those of stages that are gone are closed, and no verdict of the old
     /// configuration is reused.
-    pub fn reload(&self, snapshot: Snapshot) {
+    ///
+    /// Returns the settings that changed and take effect only at the next start.
+    pub fn reload(&self, snapshot: Snapshot) -> Vec<&'static str> {
+        let kept = needs_restart(&self.snapshot.load().settings, &snapshot.settings);
         self.snapshot.store(Arc::new(snapshot));
         self.cache.clear();
         let snapshot = self.snapshot.load();
@@ -76,6 +98,7 @@ impl Gateway {
         for slot in self.registry.select(is_gone) {
             slot.close(CloseCause::Drain);
         }
+        kept
     }
 
     /// Whether TLS may present a certificate for `name`.
@@ -100,6 +123,24 @@ impl Gateway {
     pub(crate) fn drain_watch(&self) -> watch::Receiver<bool> {
         self.drain.subscribe()
     }
+}
+
+/// What only a start can change, as far as it differs.
+fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let listen = &old.listen;
+    let concurrency = |settings: &Settings| settings.limits.authorizer_concurrency;
+    let differences = [
+        ("listen.addresses", listen.addresses != new.listen.addresses),
+        ("listen.certificate", listen.certificate != new.listen.certificate),
+        ("listen.insecure", listen.insecure != new.listen.insecure),
+        ("admin.listen", old.admin.listen != new.admin.listen),
+        ("authorizer.cache.bytes_max", old.cache.bytes_max != new.cache.bytes_max),
+        ("revocation.keep", old.revocation_keep != new.revocation_keep),
+        ("limits.authorizer_concurrency", concurrency(old) != concurrency(new)),
+        ("telemetry.level", old.telemetry.level != new.telemetry.level),
+        ("telemetry.format", old.telemetry.json != new.telemetry.json),
+    ];
+    differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// Listeners that are bound but do not accept yet.

@@ -143,6 +143,8 @@ pub struct AuthorizerSettings {
     pub cache_key: CacheKey,
     /// The context key that holds the session's end, in epoch seconds.
     pub session_end: Option<String>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// What the verdicts of a function are keyed by.
@@ -450,7 +452,7 @@ fn read_limits(mut section: Section<'_>, out: &mut Diagnostics) -> Limits {
             section.count("authorizer_concurrency", 1..=100_000, out),
             256,
         ),
-        queue_bytes: number(section.bytes("queue", 128 * KIB..=1024 * 1024 * KIB, out), 1024 * KIB),
+        queue_bytes: number(section.bytes("queue", 256 * KIB..=1024 * 1024 * KIB, out), 1024 * KIB),
         session,
     };
     section.finish(out);
@@ -546,7 +548,8 @@ fn read_authorizers(
         cache.finish(out);
         let session_end = one.text("session_end", out).map(str::to_owned);
         one.finish(out);
-        let settings = AuthorizerSettings { cache_ttl: ttl, cache_key, session_end };
+        let settings =
+            AuthorizerSettings { cache_ttl: ttl, cache_key, session_end, span: entry.key_span };
         list.insert(entry.key.clone(), settings);
     }
     list

@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api_model::api::{Authorization, Function, Stage, Target};
+use api_model::api::{Authorization, Authorizer, Function, Stage, Target};
 use api_model::{Compat, Diagnostics, Model, Span};
 use authorizer_lambda::{Handler, SourceError, Sources as KeySources};
 use lambda_host::{Client, InvokeUrl};
 
 use crate::router::Router;
-use crate::settings::{Builtin, FunctionSettings, SecretSources, Settings, codes};
+use crate::settings::{Builtin, CacheKey, FunctionSettings, SecretSources, Settings, codes};
 use crate::throttle::{Bucket, Rate};
+
+/// The serial of the next snapshot.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// An immutable picture of what is served.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct Snapshot {
     pub settings: Settings,
     /// Addresses.
     pub router: Router,
+    /// Differs from that of every other snapshot of this process.
+    pub serial: u64,
     functions: HashMap<String, Entry>,
     requests: Option<Bucket>,
     connects: Option<Bucket>,
@@ -77,6 +83,7 @@ impl Snapshot {
         }
         let snapshot = Self {
             router: Router::new(model),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             functions,
             requests: settings.throttle.requests.map(bucket),
             connects: settings.throttle.connects.map(bucket),
@@ -240,23 +247,31 @@ fn check_names(model: &Model, settings: &Settings, out: &mut Diagnostics) {
             .hint(format!("known are: {}", names.join(", ")));
         }
     }
-    let authorizers: Vec<&str> = model
+    let authorizers: Vec<&Authorizer> = model
         .stages
         .iter()
         .flat_map(|stage| stage.routes.values())
         .filter_map(|route| match &route.authorization {
-            Authorization::Custom(authorizer) => Some(authorizer.logical_id.as_str()),
+            Authorization::Custom(authorizer) => Some(&**authorizer),
             Authorization::None => None,
         })
         .collect();
-    for name in settings.authorizers.keys() {
-        if !authorizers.contains(&name.as_str()) {
+    for (name, of_authorizer) in &settings.authorizers {
+        let Some(authorizer) = authorizers.iter().find(|a| a.logical_id == *name) else {
+            let names: Vec<&str> = authorizers.iter().map(|a| a.logical_id.as_str()).collect();
             out.error(
                 codes::VALUE,
-                Span::default(),
+                of_authorizer.span,
                 format!("`authorizers.{name}` names no authorizer of a served route"),
             )
-            .hint(format!("known are: {}", authorizers.join(", ")));
+            .hint(format!("known are: {}", names.join(", ")));
+            continue;
+        };
+        if of_authorizer.cache_key == CacheKey::IdentitySources
+            && authorizer.identity_sources.is_empty()
+        {
+            out.error(codes::VALUE, of_authorizer.span, format!("`authorizers.{name}.cache.key` is \"identity-sources\", but the authorizer has none: everybody would share one verdict"))
+                .hint("use `key = \"event\"`, or give the authorizer an `IdentitySource`");
         }
     }
 }

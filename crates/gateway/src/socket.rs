@@ -58,13 +58,17 @@ struct Buffers {
 /// came with the handshake.
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
-    stream: Stream,
+    mut stream: Stream,
     early: Vec<u8>,
     slot: Arc<Slot>,
     session: Session,
 ) {
-    if gateway.is_draining() {
-        // The drain began while the handshake was under way and has not seen this one.
+    stream.stop_recording();
+    let connection = &slot.connection;
+    let is_served =
+        gateway.snapshot.load().router.stage(&connection.api_id, &connection.stage).is_some();
+    if gateway.is_draining() || !is_served {
+        // The drain or reload began while the handshake was under way and has not seen this one.
         slot.close(CloseCause::Drain);
     }
     let mut socket = Socket {
@@ -73,6 +77,8 @@ pub(crate) async fn run(
         slot,
         session,
         pending: Vec::new(),
+        written: 0,
+        needs_flush: false,
         invocations: None,
         timer: None,
         closing_since: None,
@@ -80,13 +86,18 @@ pub(crate) async fn run(
     socket.drive(early).await;
     let Socket { gateway, slot, session, invocations, stream, .. } = socket;
     gateway.registry.remove(&slot);
-    tokio::join!(finish(gateway, slot, session, invocations), linger(stream));
+    tokio::join!(finish(gateway, slot, session, invocations), shut(stream));
 }
 
-/// Reads away what the peer still sends before the socket is closed: closing
-/// with unread bytes resets the connection, and the peer would lose the Close
-/// frame that it was sent.
-async fn linger(mut stream: Stream) {
+/// Ends the transport: a peer that does not listen any more has a while.
+///
+/// What the peer still sends is read away first: closing with unread bytes
+/// resets the connection, and the peer would lose the Close frame it was sent.
+async fn shut(mut stream: Stream) {
+    let shutdown = poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx));
+    if !matches!(tokio::time::timeout(WRITE_PATIENCE, shutdown).await, Ok(Ok(()))) {
+        return;
+    }
     let mut left = LINGER_BYTES;
     let drained = poll_fn(|cx| {
         loop {
@@ -137,6 +148,7 @@ async fn disconnect(gateway: &Gateway, connection: &Arc<Connection>, code: u16, 
         time: clock::epoch_ms(),
         kind: Kind::Disconnect { code, reason },
     };
+    let Ok(_place) = gateway.disconnects.acquire().await else { return };
     if let Err(failure) = ask(gateway, &snapshot, &operation, integration).await {
         tracing::warn!(request_id = %operation.request_id, code = failure.code(), "disconnect integration failed");
     }
@@ -156,6 +168,10 @@ struct Socket {
     session: Session,
     /// Bytes that the peer has not taken yet; empty and without memory when idle.
     pending: Vec<u8>,
+    /// How many of them were taken.
+    written: usize,
+    /// The transport may hold bytes of its own, as TLS does.
+    needs_flush: bool,
     invocations: Option<Box<JoinSet<Outcome>>>,
     timer: Option<Pin<Box<Sleep>>>,
     /// When the session closed with bytes still to be written.
@@ -169,8 +185,6 @@ impl Socket {
             drop(early);
         }
         poll_fn(|cx| self.poll(cx)).await;
-        // A peer that is gone cannot be told.
-        let _gone = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
     }
 
     /// One turn: what others left, new input, replies, output, timers. What
@@ -182,23 +196,26 @@ impl Socket {
             let read = self.poll_read(cx);
             // After the read, so that invocations which it began wake this task.
             self.poll_invocations(cx);
-            if self.poll_write(cx).is_err() {
-                self.session.handle_gone();
-                self.pending = Vec::new();
-            }
-            if self.session.is_closed() && self.pending.is_empty() {
+            self.poll_write_or_end(cx);
+            if self.session.is_closed() && self.is_written() {
                 return Poll::Ready(());
             }
-            // A turn that made room must read again: nothing else would wake it.
+            // A turn that made room must go on: nothing else would wake it.
             let has_room = read == Reading::Blocked && self.may_read();
-            if self.poll_timer(cx).is_ready() || has_room {
+            let has_mail = self.is_written() && self.slot.has_frames();
+            if self.poll_timer(cx).is_ready() || has_room || has_mail {
                 continue;
             }
             return Poll::Pending;
         }
     }
 
+    /// Takes what others left. Frames stay in the mailbox, where they count
+    /// against its bound, until the peer has taken what was sent before.
     fn take_mailbox(&mut self) {
+        if self.session.is_closed() || !self.is_written() && self.slot.close_cause().is_none() {
+            return;
+        }
         let (frames, close) = self.slot.take();
         let now = Instant::now();
         if !frames.is_empty() {
@@ -240,7 +257,7 @@ impl Socket {
     /// Whether there is room for what a read would bring.
     fn may_read(&self) -> bool {
         let busy = self.invocations.as_ref().is_some_and(|set| IN_FLIGHT_MAX <= set.len());
-        !self.session.is_closed() && !busy && self.pending.len() <= self.queue_bytes()
+        !self.session.is_closed() && !busy && self.waiting() <= self.queue_bytes()
     }
 
     /// Reads while there is room.
@@ -248,6 +265,11 @@ impl Socket {
         for _ in 0..READS_PER_TURN {
             if !self.may_read() {
                 return Reading::Blocked;
+            }
+            if self.session.has_more() {
+                self.take_input(&mut []);
+                self.poll_write_or_end(cx);
+                continue;
             }
             let read = BUFFERS.with_borrow_mut(|buffers| {
                 let mut buf = ReadBuf::new(&mut buffers.input);
@@ -262,11 +284,7 @@ impl Socket {
                 }
                 Poll::Ready(Ok(count)) => {
                     self.take_shared_input(count);
-                    if self.poll_write(cx).is_err() {
-                        self.session.handle_gone();
-                        self.pending = Vec::new();
-                        return Reading::Waiting;
-                    }
+                    self.poll_write_or_end(cx);
                 }
             }
         }
@@ -290,7 +308,12 @@ impl Socket {
     fn feed(&mut self, input: &mut [u8], output: &mut Vec<u8>, invocations: &mut Vec<Invocation>) {
         let snapshot = self.gateway.snapshot.load();
         let limits = &snapshot.settings.limits.session;
-        let environment = Shared { gateway: &self.gateway, snapshot: &snapshot, slot: &self.slot };
+        let environment = Shared {
+            gateway: &self.gateway,
+            snapshot: &snapshot,
+            slot: &self.slot,
+            in_flight: self.invocations.as_ref().map_or(0, |set| set.len()),
+        };
         output.clear();
         self.session.handle_bytes(Instant::now(), input, &environment, limits, output, invocations);
         self.pending.extend_from_slice(output);
@@ -305,32 +328,54 @@ impl Socket {
         }
     }
 
-    /// Writes what is pending; `Err` means the peer is gone.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut written = 0;
-        let result = loop {
-            if written == self.pending.len() {
-                break Ok(());
-            }
-            match Pin::new(&mut self.stream).poll_write(cx, &self.pending[written..]) {
-                Poll::Ready(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => written += count,
-                Poll::Ready(Err(error)) => break Err(error),
-                Poll::Pending => break Ok(()),
-            }
-        };
-        if written == self.pending.len() {
-            self.pending = Vec::new();
-            if 0 < written && result.is_ok() {
-                // TLS keeps records of its own until they are flushed.
-                if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx) {
-                    return flushed;
-                }
-            }
-        } else {
-            self.pending.drain(..written);
+    /// Bytes that still have to be written.
+    fn waiting(&self) -> usize {
+        self.pending.len() - self.written
+    }
+
+    /// Whether the peer was sent everything, the transport's own bytes included.
+    fn is_written(&self) -> bool {
+        self.pending.is_empty() && !self.needs_flush
+    }
+
+    /// Forgets what cannot be written any more.
+    fn drop_pending(&mut self) {
+        self.pending = Vec::new();
+        self.written = 0;
+        self.needs_flush = false;
+    }
+
+    fn poll_write_or_end(&mut self, cx: &mut Context<'_>) {
+        if self.poll_write(cx).is_err() {
+            self.session.handle_gone();
+            self.drop_pending();
         }
-        result
+    }
+
+    /// Writes and flushes what it can; `Err` means the peer is gone.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while 0 < self.waiting() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.pending[self.written..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    self.written += count;
+                    self.needs_flush = true;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if !self.pending.is_empty() {
+            self.pending = Vec::new();
+            self.written = 0;
+        }
+        if self.needs_flush
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            self.needs_flush = false;
+            return flushed;
+        }
+        Ok(())
     }
 
     /// Fires the session's timer; `Ready` means something happened.
@@ -357,7 +402,7 @@ impl Socket {
             }
             timer.as_mut().reset(due + Duration::from_millis(1));
             if self.session.is_closed() {
-                self.pending = Vec::new();
+                self.drop_pending();
             } else {
                 self.session.handle_timeout(now, limits, &mut self.pending);
             }
@@ -392,7 +437,7 @@ async fn invoke(gateway: Arc<Gateway>, snapshot: Arc<Snapshot>, invocation: Invo
         return outcome(Err(Failure::IntegrationMalformed));
     };
     let source_arn = session::event::method_arn(&operation);
-    let answer = perform(&gateway.client, &snapshot, call, &source_arn, integration.timeout).await;
+    let answer = perform(&gateway, &snapshot, call, &source_arn, integration.timeout).await;
     let reply = answer.and_then(|answer| {
         integration::reply(integration, &operation, Some(&body), answer, two_way)
     });
@@ -406,6 +451,8 @@ struct Shared<'a> {
     gateway: &'a Gateway,
     snapshot: &'a Snapshot,
     slot: &'a Slot,
+    /// Invocations that were under way before this read.
+    in_flight: usize,
 }
 
 impl Environment for Shared<'_> {
@@ -431,6 +478,11 @@ impl Environment for Shared<'_> {
 
     fn touched(&self) {
         self.slot.touch(clock::epoch_ms());
+    }
+
+    fn has_room(&self, out_bytes: usize, invocations: usize) -> bool {
+        out_bytes <= self.snapshot.settings.limits.queue_bytes
+            && self.in_flight + invocations < IN_FLIGHT_MAX
     }
 
     fn failed(&self, connection: &Connection, request_id: Id, failure: Failure) {

@@ -1,5 +1,5 @@
 //! The transport under HTTP and WebSocket: TCP or TLS, and a record of the
-//! first request's head.
+//! head of a request.
 //!
 //! The HTTP library folds header names to lower case, but handlers see them as
 //! the client wrote them; so the head is kept as it came until it was read.
@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 #[derive(Debug)]
 pub(crate) struct Stream {
     transport: Transport,
-    /// Recording, until the head was taken or is too long.
+    /// Records heads of requests, until the connection is a WebSocket.
     head: Option<Arc<Head>>,
 }
 
@@ -28,7 +28,7 @@ enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// The first bytes of a connection.
+/// The first bytes of a request.
 #[derive(Debug)]
 pub(crate) struct Head {
     bytes_max: usize,
@@ -47,16 +47,19 @@ impl Head {
         self.state.lock().take()
     }
 
-    /// `false` once nothing is recorded any more.
-    fn record(&self, bytes: &[u8]) -> bool {
+    /// Records the next request.
+    pub(crate) fn restart(&self) {
+        *self.state.lock() = Some(Vec::new());
+    }
+
+    fn record(&self, bytes: &[u8]) {
         let mut state = self.state.lock();
-        let Some(recorded) = state.as_mut() else { return false };
+        let Some(recorded) = state.as_mut() else { return };
         if self.bytes_max < recorded.len() + bytes.len() {
             *state = None;
-            return false;
+        } else {
+            recorded.extend_from_slice(bytes);
         }
-        recorded.extend_from_slice(bytes);
-        true
     }
 }
 
@@ -64,6 +67,11 @@ impl Stream {
     /// A plain TCP connection.
     pub(crate) fn plain(stream: TcpStream, head: Arc<Head>) -> Self {
         Self { transport: Transport::Plain(stream), head: Some(head) }
+    }
+
+    /// Ends the recording: no request follows any more.
+    pub(crate) fn stop_recording(&mut self) {
+        self.head = None;
     }
 
     /// A TLS connection.
@@ -85,9 +93,8 @@ impl AsyncRead for Stream {
         };
         if let Some(head) = &self.head
             && polled.is_ready()
-            && !head.record(&buf.filled()[before..])
         {
-            self.head = None;
+            head.record(&buf.filled()[before..]);
         }
         polled
     }

@@ -43,6 +43,8 @@ pub struct Session {
     expires_at: Option<Instant>,
     /// Code and reason for the DISCONNECT event.
     ended: Option<Box<(u16, String)>>,
+    /// Whether complete messages wait because there was no room for their replies.
+    has_more: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,6 +69,11 @@ pub trait Environment {
     fn epoch_ms(&self) -> u64;
     /// The client sent a message, whatever comes of it.
     fn touched(&self) {}
+    /// Whether one more message may be answered, with so many bytes and
+    /// invocations that wait already.
+    fn has_room(&self, _out_bytes: usize, _invocations: usize) -> bool {
+        true
+    }
     /// A message failed before its integration was called.
     fn failed(&self, connection: &Connection, request_id: Id, failure: Failure);
 }
@@ -113,11 +120,13 @@ impl Session {
             pinged_at: None,
             expires_at,
             ended: None,
+            has_more: false,
         }
     }
 
     /// Bytes came from the client. Replies that are known at once are appended
-    /// to `out`, the others become `invocations`.
+    /// to `out`, the others become `invocations`. Where the environment has no
+    /// room, the rest waits: see [`Session::has_more`].
     pub fn handle_bytes(
         &mut self,
         now: Instant,
@@ -127,12 +136,20 @@ impl Session {
         out: &mut Vec<u8>,
         invocations: &mut Vec<Invocation>,
     ) {
-        self.heard_at = now;
-        self.pinged_at = None;
+        if !input.is_empty() {
+            self.heard_at = now;
+            self.pinged_at = None;
+        }
         // The framing is moved out so that events may borrow it while `self` acts.
         let mut framing = std::mem::replace(&mut self.framing, websocket::Connection::server());
         let mut incoming = framing.receive(input, &limits.framing);
-        while let Some(event) = incoming.next() {
+        self.has_more = false;
+        loop {
+            if !environment.has_room(out.len(), invocations.len()) {
+                self.has_more = true;
+                break;
+            }
+            let Some(event) = incoming.next() else { break };
             match event {
                 Ok(Event::Text(text)) => {
                     self.handle_message(now, text, false, environment, out, invocations);
@@ -257,6 +274,11 @@ impl Session {
     /// Whether nothing more will be read; write what is left and let go.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// Whether messages wait for room; `handle_bytes` without bytes goes on with them.
+    pub fn has_more(&self) -> bool {
+        self.has_more && !self.is_closed()
     }
 
     /// The connection's facts.
