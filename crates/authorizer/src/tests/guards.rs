@@ -40,6 +40,8 @@ fn a_value_in_the_query_is_as_good_and_both_must_agree() {
     assert!(gate.ask_with_query(&headers, &[("csrf_token", &csrf())]).is_ok());
     let got = gate.ask_with_query(&headers, &[("csrf_token", "other")]);
     assert_eq!(reason(got), Some(Denial::CsrfMismatch));
+    let got = gate.ask_with_query(&headers, &[("csrf_token", "")]);
+    assert_eq!(reason(got), Some(Denial::CsrfMissing));
 }
 
 #[test]
@@ -73,6 +75,9 @@ fn a_signed_value_must_be_present_equal_and_of_this_session() {
         "x".to_owned(),
         ".".to_owned(),
         format!("{}.", &good[..64]),
+        format!("{}00{}", &good[..64], &good[64..]),
+        format!("00{good}"),
+        format!("{}{}", &good[..62], &good[64..]),
     ] {
         check(&gate, &forged, &forged, Some(Denial::CsrfSignature));
     }
@@ -95,6 +100,28 @@ fn the_random_part_has_16_to_64_bytes() {
         let mac = hex::encode(aws_lc_rs::hmac::sign(&key, message.as_bytes()));
         let value = format!("{mac}.{random}");
         check(&gate, &value, &value, want);
+    }
+}
+
+/// The signature is right, the digits are not: one value has one spelling.
+#[test]
+fn the_random_part_is_lower_case_hexadecimal() {
+    let gate = Gate::with(json!({}));
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, CSRF_SECRET);
+    for (digit, want) in [
+        ("f", None),
+        ("F", Some(Denial::CsrfSignature)),
+        ("g", Some(Denial::CsrfSignature)),
+        ("-", Some(Denial::CsrfSignature)),
+        (".", Some(Denial::CsrfSignature)),
+    ] {
+        let random = format!("{digit}{}", "a".repeat(31));
+        let message = format!("9!session-1!32!{random}");
+        let mac = hex::encode(aws_lc_rs::hmac::sign(&key, message.as_bytes()));
+        let value = format!("{mac}.{random}");
+        check(&gate, &value, &value, want);
+        let upper = format!("{}.{random}", mac.to_uppercase());
+        check(&gate, &upper, &upper, Some(Denial::CsrfSignature));
     }
 }
 

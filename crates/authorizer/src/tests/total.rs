@@ -200,7 +200,10 @@ fn each_value_the_decision_read_changes_the_fingerprint() {
     let cookie_b = format!("JWT={token}; CSRF-TOKEN=b");
     let cookie_other = format!("JWT={other}; CSRF-TOKEN=a");
     let bearer = format!("Bearer {token}");
-    let different: [&[(&str, &str)]; 8] = [
+    let different: [&[(&str, &str)]; 11] = [
+        &[base[0], base[1], base[2], ("Sec-Fetch-Site", "same-site")],
+        &[("Authorization", &bearer), ORIGIN, ("Cookie", "CSRF-TOKEN=a")],
+        &[("Authorization", &bearer), ("Sec-WebSocket-Protocol", "csrf.a")],
         &base,
         &[("Cookie", &cookie_b), ("Sec-WebSocket-Protocol", "csrf.b"), ORIGIN],
         &[("Cookie", &cookie_other), base[1], base[2]],
