@@ -79,6 +79,9 @@ async fn answer(
     if !is_upgrade(request.headers()) || !address.rest.is_empty() {
         return unknown(door, &request, Some(host));
     }
+    if recorded.is_none() {
+        return refuse(BadRequest::HeadTooLong.refusal());
+    }
     if let Err(bad) = check_upgrade(&request) {
         return refuse(bad.refusal());
     }

@@ -25,6 +25,8 @@ pub enum BadRequest {
     AuthorizationTwice,
     /// A body, `Content-Length` or `Transfer-Encoding` on the upgrade.
     Body,
+    /// The head is longer than the limit.
+    HeadTooLong,
     /// Not `GET`, not HTTP/1.1, or a header of the handshake is wrong.
     Malformed,
     /// The request target is longer than the limit.
@@ -45,6 +47,11 @@ impl BadRequest {
             Self::Body | Self::Malformed => {
                 let mut refusal = Refusal::json(400, "Bad Request");
                 // What follows on this connection cannot be trusted to be a request.
+                refusal.headers.push(("connection", "close".to_owned()));
+                refusal
+            }
+            Self::HeadTooLong => {
+                let mut refusal = Refusal::json(431, "Request Header Fields Too Large");
                 refusal.headers.push(("connection", "close".to_owned()));
                 refusal
             }
