@@ -1,18 +1,26 @@
 //! Tests of the real `wsgate` binary, and of this repository.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod push;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod stacks;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod watch;

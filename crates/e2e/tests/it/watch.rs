@@ -27,6 +27,7 @@ fn start(template: String, config: &str, environment: Vec<(String, String)>) -> 
         config: format!("{UNTHROTTLED}{config}"),
         arguments: vec!["--watch".to_owned()],
         environment,
+        ..Setup::default()
     };
     Gateway::start(&setup, Arc::new(Secrets::default()))
         .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr))

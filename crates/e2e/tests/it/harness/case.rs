@@ -95,7 +95,7 @@ impl Case {
             templates: vec![("case.yaml".to_owned(), template.text)],
             config: local(self.section("config")),
             arguments: self.section("serve").split_whitespace().map(str::to_owned).collect(),
-            environment: Vec::new(),
+            ..Setup::default()
         };
         for (name, server) in &functions {
             setup.config += &format!("[functions.{name}]\nurl = \"http://{}\"\n", server.address);

@@ -24,6 +24,8 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Setup {
     /// File name and text of each template, in order.
     pub(crate) templates: Vec<(String, String)>,
+    /// File name and text of what else lies in the folder.
+    pub(crate) files: Vec<(String, String)>,
     /// Text of `wsgate.toml`.
     pub(crate) config: String,
     /// Further arguments of `serve`.
@@ -73,7 +75,11 @@ impl Gateway {
         };
         let ready: Value = serde_json::from_str(&first)
             .unwrap_or_else(|error| panic!("ready line is not JSON ({error}): {first}"));
-        let listen = address(&ready["listen"][0]);
+        // An address that stands for all of the machine's is reached on loopback.
+        let mut listen = address(&ready["listen"][0]);
+        if listen.ip().is_unspecified() {
+            listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
         let (place, token) = ready["admin"]
             .as_str()
             .and_then(|url| url.strip_prefix("http://")?.split_once("/#token="))
@@ -107,6 +113,11 @@ impl Gateway {
         exchange(self.listen, method, target, headers, body)
     }
 
+    /// A file in the folder that is its home, data folder and working directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Asks the admin listener, with its token.
     pub(crate) fn ask_admin(&self, target: &str) -> Message {
         let headers = [("Authorization".to_owned(), format!("Bearer {}", self.admin_token))];
@@ -135,8 +146,18 @@ impl Gateway {
 
     /// Asks it to end as an operator does, and waits; `None` when it does not.
     pub(crate) fn stop(&mut self) -> Option<ExitStatus> {
+        self.terminate();
+        self.ended()
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub(crate) fn terminate(&self) {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(told.is_ok_and(|status| status.success()), "kill -TERM works");
+    }
+
+    /// Waits for the end that it was told to come to; `None` when it does not.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = wait(&mut self.child, &self.lines, DEADLINE)?;
         self.stdout.join();
         self.stderr.join();
@@ -227,6 +248,9 @@ fn spawn(setup: &Setup, folder: &Path) -> Child {
         std::fs::write(&path, text).expect("the temporary folder is writable");
         command.arg(path);
     }
+    for (name, text) in &setup.files {
+        std::fs::write(folder.join(name), text).expect("the temporary folder is writable");
+    }
     let config = folder.join("wsgate.toml");
     std::fs::write(&config, &setup.config).expect("the temporary folder is writable");
     command.arg("--config").arg(config).arg("--ready-json");
@@ -246,7 +270,7 @@ fn spawn(setup: &Setup, folder: &Path) -> Child {
 }
 
 /// Keeps a run away from the user's own folders and settings.
-fn isolate(command: &mut Command, folder: &Path) {
+pub(crate) fn isolate(command: &mut Command, folder: &Path) {
     command.env("NO_COLOR", "1").current_dir(folder);
     for name in ["HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
         command.env(name, folder);

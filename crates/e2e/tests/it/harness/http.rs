@@ -15,9 +15,16 @@ const HEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// One TCP connection with the bytes read ahead.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    /// The connection itself, whatever is spoken on it.
+    socket: TcpStream,
+    stream: Box<dyn Stream>,
     ahead: Vec<u8>,
 }
+
+/// What bytes travel on: TCP, or TLS above it.
+pub(crate) trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
 
 /// Head and body of a request or a response.
 #[derive(Clone, Debug)]
@@ -38,16 +45,27 @@ impl Wire {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, ahead: Vec::new() })
+        let socket = stream.try_clone()?;
+        Ok(Self { socket, stream: Box::new(stream), ahead: Vec::new() })
+    }
+
+    /// Speaks `cover` over this connection from now on, on which nothing was said yet.
+    pub(crate) fn cover(
+        self,
+        cover: impl FnOnce(TcpStream) -> io::Result<Box<dyn Stream>>,
+    ) -> io::Result<Self> {
+        let stream = cover(self.socket.try_clone()?)?;
+        Ok(Self { socket: self.socket, stream, ahead: Vec::new() })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// Ends the connection; unread bytes make the kernel send a reset.
     pub(crate) fn abort(&self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Reads exactly `count` bytes; `None` at a clean end before the first.

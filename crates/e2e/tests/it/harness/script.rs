@@ -141,6 +141,7 @@ impl Player {
                 self.client(first)?.send(&Frame::new(1, text)).map_err(text_of)?;
                 Ok(String::new())
             }
+            "until" => self.until(first, more, &headers),
             "until-refused" => self.until_refused(first, &headers),
             "tick" => {
                 tick();
@@ -372,6 +373,18 @@ impl Player {
         Ok(rows
             .map(|row| format!("{} {}\n", row["status"], row["code"].as_str().unwrap_or("?")))
             .collect())
+    }
+
+    /// `STATUS CALL`: repeats the call until its answer has that status.
+    fn until(&mut self, status: &str, call: &str, headers: &[(String, String)]) -> Played {
+        let due = Instant::now() + DEADLINE;
+        while Instant::now() < due {
+            let shown = self.call(call, headers)?;
+            if shown.split(' ').any(|word| word == status) {
+                return Ok(shown);
+            }
+        }
+        Err(format!("never {status}"))
     }
 
     /// Connects anew until the answer is a refusal, and shows its status.

@@ -102,7 +102,16 @@ impl Client {
         target: &str,
         headers: &[(String, String)],
     ) -> io::Result<(Message, Option<Self>)> {
-        let mut wire = Wire::connect(address)?;
+        Self::open_over(Wire::connect(address)?, address, target, headers)
+    }
+
+    /// [`Client::open`] on a connection that is there already.
+    pub(crate) fn open_over(
+        mut wire: Wire,
+        address: SocketAddr,
+        target: &str,
+        headers: &[(String, String)],
+    ) -> io::Result<(Message, Option<Self>)> {
         wire.write(&request_bytes("GET", target, &upgrade_headers(address, headers), &[]))?;
         let answer = wire.read_response()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let open = answer.status() == 101;
