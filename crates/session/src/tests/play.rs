@@ -107,6 +107,7 @@ impl Player {
             limits,
             outside: Outside {
                 stage: RefCell::new(Some(Arc::new(stage.clone()))),
+                room: Cell::new(usize::MAX),
                 ids: Cell::new(0),
                 failures: RefCell::default(),
             },
@@ -143,7 +144,7 @@ impl Player {
         let mut out = Vec::new();
         match name {
             "answer" => self.answer(rest, &mut out),
-            "batch" | "binary" | "bytes" | "close" | "ping" | "pong" | "text" => {
+            "batch" | "binary" | "bytes" | "close" | "more" | "ping" | "pong" | "text" => {
                 let mut input = frames(name, rest);
                 self.session.handle_bytes(
                     now,
@@ -163,11 +164,15 @@ impl Player {
                 write::text(&mut frame, rest);
                 self.session.handle_push(now, &frame, &mut out);
             }
+            "room" => self.outside.room.set(rest.parse().unwrap()),
             "unserve" => *self.outside.stage.borrow_mut() = None,
             "wait" => {}
             other => panic!("unknown event: {other}"),
         }
         self.note(out);
+        if self.session.has_more() && name != "room" {
+            self.line("more waits");
+        }
         if name == "wait"
             && let Some(due) = self.session.poll_timeout(&self.limits)
         {
@@ -279,6 +284,7 @@ fn frames(name: &str, rest: &str) -> Vec<u8> {
             _ if text == "close" => input.extend(frames("close", "")),
             _ => write::client::text(&mut input, text, KEY),
         }),
+        "more" => {}
         "binary" => write::client::binary(&mut input, rest.as_bytes(), KEY),
         "bytes" => input.extend(rest.split(' ').map(|hex| u8::from_str_radix(hex, 16).unwrap())),
         "close" => {
@@ -318,6 +324,8 @@ fn shown(time: Duration) -> String {
 /// The gateway around the session. Requests to route `busy` are never admitted.
 struct Outside {
     stage: RefCell<Option<Arc<Stage>>>,
+    /// Invocations that may be begun in all.
+    room: Cell<usize>,
     ids: Cell<u8>,
     failures: RefCell<Vec<Failure>>,
 }
@@ -329,6 +337,10 @@ impl Environment for Outside {
 
     fn admit(&self, _: &Stage, route_key: &str) -> bool {
         route_key != "busy"
+    }
+
+    fn has_room(&self, _: usize, invocations: usize) -> bool {
+        invocations < self.room.get()
     }
 
     fn request_id(&self) -> Id {

@@ -334,3 +334,74 @@ fn a_reply_is_binary_only_where_it_says_so() {
         "#]],
     );
 }
+
+#[test]
+fn messages_wait_in_their_order_while_there_is_no_room() {
+    check(
+        "0s room 1
+         0s batch {\"action\":\"one\"} | {\"action\":\"two\"} | {\"action\":\"mock\"} | close 1000 bye
+         1s more
+         2s room 2
+         2s more
+         3s room 9
+         3s more",
+        expect![[r#"
+            0s call one {"action":"one"}
+            0s more waits
+            1s more waits
+            2s call two {"action":"two"}
+            2s more waits
+            3s text {"type":"pong","at":"1790294535120"} + close 1000 bye
+            3s closed 1000 bye
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_does_not_outlive_a_close() {
+    check(
+        "0s room 1
+         0s batch {\"action\":\"one\"} | {\"action\":\"two\"}
+         1s drain
+         2s room 9
+         2s more
+         3s close 1001 Going away",
+        expect![[r#"
+            0s call one {"action":"one"}
+            0s more waits
+            1s close 1001 Going away
+            1s more waits
+            3s closed 1001 Going away
+        "#]],
+    );
+    check(
+        "0s room 1
+         0s batch {\"action\":\"one\"} | {\"action\":\"two\"}
+         1s gone
+         2s room 9
+         2s more",
+        expect![[r#"
+            0s call one {"action":"one"}
+            0s more waits
+            1s closed 1006 Connection Closed Abnormally
+        "#]],
+    );
+}
+
+#[test]
+fn asking_for_what_waits_is_not_hearing_from_the_client() {
+    let mut limits = limits();
+    limits.ping_interval = Some(std::time::Duration::from_secs(60));
+    check_with(
+        &limits,
+        "59s more
+         1m wait
+         119s more
+         2m wait",
+        expect![[r#"
+            1m ping
+            1m due 2m
+            2m closed 1006 Connection Closed Abnormally
+        "#]],
+    );
+}
