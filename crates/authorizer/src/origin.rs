@@ -421,6 +421,9 @@ mod tests {
         ] {
             check(&[("Origin", origin)], Err(Denial::OriginNotAllowed));
         }
+        let label = |bytes: usize| format!("https://{}.apps.example:8443", "a".repeat(bytes));
+        check(&[("Origin", &label(63))], Ok(()));
+        check(&[("Origin", &label(64))], Err(Denial::OriginNotAllowed));
         check(&[("Origin", "https://console.amazonaws.com")], Ok(()));
     }
 

@@ -114,6 +114,15 @@ fn a_token_in_the_query_may_live_only_so_long() {
     assert!(ask(&claims()).is_ok());
     assert_eq!(reason(ask(&claims_with(json!({ "exp": NOW + 61 })))), Some(Denial::TokenLife));
     assert_eq!(reason(ask(&claims_with(json!({ "iat": null })))), Some(Denial::TokenLife));
+    // Wherever else it travels too; but only there.
+    let gate = Gate::with(json!({
+        "sources": ["header:Authorization", "query:t"], "query_life_max": "10s",
+    }));
+    let (token, bearer) = (token(), format!("Bearer {}", token()));
+    let headers = [("Authorization", bearer.as_str())];
+    assert_eq!(reason(gate.ask(&headers)), None);
+    let both = gate.ask_with_query(&headers, &[("t", &token)]);
+    assert_eq!(reason(both), Some(Denial::TokenLife));
 }
 
 #[test]
