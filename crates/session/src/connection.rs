@@ -29,12 +29,31 @@ pub struct Connection {
 }
 
 /// What stays attached to a connection after authorization.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Authorized {
     /// `principalId`; authorizers may leave it out.
     pub principal_id: Option<String>,
     /// Context values, flat strings.
     pub context: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Authorized {
+    /// Names of the context only: values may be tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorized")
+            .field("principal_id", &self.principal_id)
+            .field("context", &Names(&self.context))
+            .finish()
+    }
+}
+
+/// The names of pairs whose values stay out of debug output.
+pub(crate) struct Names<'a>(pub(crate) &'a [(String, String)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// An id of up to 20 characters that is made for each operation.
@@ -151,7 +170,7 @@ impl Kind {
 }
 
 /// The part of an upgrade request that authorizers and back ends may see.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Handshake {
     /// Headers in the client's order and casing, with the gateway's own
     /// `X-Forwarded-*` and `X-Amzn-Trace-Id` in place of the client's.
@@ -186,6 +205,16 @@ impl Handshake {
         if !protocols.is_empty() {
             self.headers.insert(first.min(self.headers.len()), (name, protocols.join(", ")));
         }
+    }
+}
+
+impl fmt::Debug for Handshake {
+    /// Names only: values are cookies and tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("headers", &Names(&self.headers))
+            .field("query", &Names(&self.query))
+            .finish()
     }
 }
 

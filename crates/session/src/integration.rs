@@ -4,6 +4,7 @@
 //! [integrations]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-routes-integrations.html
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use api_model::api::{
@@ -15,14 +16,14 @@ use api_model::parameter::{Destination, ParameterSource};
 use jsonpath::Found;
 use serde_json::Value as Json;
 
-use crate::connection::{Kind, Operation};
+use crate::connection::{Kind, Names, Operation};
 use crate::error::Failure;
 use crate::event::{parse_proxy_result, proxy_event};
 use crate::mapping::{Input, context_value, render};
 use crate::text::component_encode;
 
 /// What the gateway must do for an operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Call {
     /// Invoke a function with an event.
     Function {
@@ -38,7 +39,7 @@ pub enum Call {
 }
 
 /// A request to an HTTP back end.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct HttpCall {
     /// Method.
     pub method: String,
@@ -48,6 +49,34 @@ pub struct HttpCall {
     pub headers: Vec<(String, String)>,
     /// Body, perhaps empty.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Call {
+    /// Sizes only: events hold cookies and tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function { arn, payload } => f
+                .debug_struct("Function")
+                .field("arn", arn)
+                .field("payload_bytes", &payload.len())
+                .finish(),
+            Self::Http(call) => f.debug_tuple("Http").field(call).finish(),
+            Self::Mock(reply) => f.debug_tuple("Mock").field(reply).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for HttpCall {
+    /// Names and sizes only, and the URL without its query: values may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url.split('?').next().unwrap_or_default();
+        f.debug_struct("HttpCall")
+            .field("method", &self.method)
+            .field("url", &url)
+            .field("headers", &Names(&self.headers))
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
 }
 
 /// What came of a [`Call`].

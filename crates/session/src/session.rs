@@ -15,6 +15,7 @@
 //!    └───────────────── client's close, violation, transport gone ──────────────────▲
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,6 @@ pub struct Limits {
 }
 
 /// Work that the gateway must do for a message, and report back.
-#[derive(Debug)]
 pub struct Invocation {
     /// The operation.
     pub operation: Operation,
@@ -102,6 +102,18 @@ pub struct Invocation {
     pub call: Call,
     /// The message, which response templates may select by.
     pub body: String,
+}
+
+impl fmt::Debug for Invocation {
+    /// The message's size only: messages may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invocation")
+            .field("operation", &self.operation)
+            .field("route", &self.route)
+            .field("call", &self.call)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
 }
 
 /// How long a client may take to answer the gateway's Close frame.

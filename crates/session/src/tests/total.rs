@@ -1,11 +1,12 @@
 //! Whatever a peer or a function sends, nothing panics and nothing opens.
 
+use api_model::api::Integration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use websocket::write;
 
 use super::play::{limits, play, stage, stage_with_default};
-use super::world::{connect, message, mock};
+use super::world::{Way, connect, function, http_proxy, message, mock, pairs, parameters, route};
 use crate::event::{authorizer_event, parse_authorizer_result, parse_proxy_result, proxy_event};
 use crate::integration::call;
 
@@ -148,5 +149,33 @@ proptest! {
         for body in [body, value.to_string()] {
             let _ = call(&mock(template, "x"), &message(), Some(&body), false);
         }
+    }
+}
+
+/// Cookies, tokens in queries, context values and bodies stay out of debug output,
+/// which ends up in logs.
+#[test]
+fn debug_output_holds_no_secret() {
+    let mut operation = connect();
+    let crate::connection::Kind::Connect { handshake, .. } = &mut operation.kind else {
+        unreachable!("it is a connect");
+    };
+    let handshake = std::sync::Arc::make_mut(handshake);
+    handshake.headers = pairs(&[("Cookie", "JWT=hush"), ("Authorization", "Bearer hush")]);
+    handshake.query = pairs(&[("access_token", "hush")]);
+    let connection = std::sync::Arc::make_mut(&mut operation.connection);
+    connection.authorizer.as_mut().unwrap().context = pairs(&[("upstream", "hush")]);
+    let shown = |integration: Integration| {
+        let call = call(&integration, &operation, None, false).unwrap();
+        let route = std::sync::Arc::new(route("$connect", Way::One, Some(integration)));
+        let body = "hush".to_owned();
+        format!("{:?}", crate::Invocation { operation: operation.clone(), route, call, body })
+    };
+    let mapped = Integration {
+        parameters: parameters(&[("querystring.t", "route.request.querystring.access_token")]),
+        ..http_proxy("http://h/put")
+    };
+    for text in [shown(mapped), shown(function())] {
+        assert!(!text.contains("hush") && text.contains("Cookie"), "{text}");
     }
 }
