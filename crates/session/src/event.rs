@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::connection::{Authorized, Handshake, Kind, Operation};
 use crate::error::Failure;
+use crate::unique::Unique;
 
 /// The event of an integration: CONNECT, MESSAGE or DISCONNECT
 /// ([proxy integration]).
@@ -165,7 +166,7 @@ pub fn parse_authorizer_result(payload: &[u8]) -> Result<AuthorizerResult, Failu
     struct Raw<'a> {
         #[serde(borrow)]
         principal_id: Option<&'a RawValue>,
-        policy_document: Option<Json>,
+        policy_document: Option<Unique>,
         #[serde(borrow)]
         context: Option<&'a RawValue>,
         /// Of simple responses, which are for HTTP APIs: with a policy beside it
@@ -196,7 +197,8 @@ pub fn parse_authorizer_result(payload: &[u8]) -> Result<AuthorizerResult, Failu
             }
         }
     }
-    let policy = Policy::parse(&raw.policy_document.ok_or(MALFORMED)?).map_err(|_| MALFORMED)?;
+    let Unique(document) = raw.policy_document.ok_or(MALFORMED)?;
+    let policy = Policy::parse(&document).map_err(|_| MALFORMED)?;
     Ok(AuthorizerResult { authorized: Authorized { principal_id, context }, policy })
 }
 

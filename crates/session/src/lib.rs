@@ -16,6 +16,7 @@ pub mod mapping;
 pub mod route;
 mod session;
 pub mod text;
+mod unique;
 
 pub use connection::{Authorized, Connection, Handshake, Id, Kind, Operation};
 pub use error::{CloseCause, Failure};

@@ -143,6 +143,12 @@ fn a_simple_response_is_malformed_with_a_policy_too() {
 fn a_member_that_stands_twice_is_malformed() {
     check_spoils(r#","principalId":"a","principalId":"b""#);
     check_spoils(&format!(r#","policyDocument":{POLICY}"#));
+    check_malformed(
+        r#"{"policyDocument":{"Statement":{"Action":"*","Effect":"Deny","Effect":"Allow","Resource":"*"}}}"#,
+    );
+    check_malformed(
+        r#"{"policyDocument":{"Statement":[],"Statement":{"Action":"*","Effect":"Allow","Resource":"*"}}}"#,
+    );
 }
 
 #[test]
