@@ -133,13 +133,13 @@ impl<'a> Offer<'a> {
                 let next = next.ok_or(Denial::TokenMalformed)?;
                 next.1 = Part::Token;
                 Some(Cow::Borrowed(next.0))
-            } else if let Some(rest) = strip_any(text, &rules.prefixes) {
-                self.entries[n].1 = Part::Token;
-                Some(shaped(Cow::Borrowed(rest))?)
             } else if let Some(encoded) = text.strip_prefix(KUBERNETES_PREFIX) {
                 self.entries[n].1 = Part::Token;
                 needs_other = true;
                 Some(decode(encoded)?)
+            } else if let Some(rest) = strip_longest(text, &rules.prefixes) {
+                self.entries[n].1 = Part::Token;
+                Some(shaped(Cow::Borrowed(rest))?)
             } else if is_jwt(text) {
                 self.entries[n].1 = Part::Token;
                 rules.bare.then_some(Cow::Borrowed(text))
@@ -181,8 +181,9 @@ fn shaped(token: Cow<'_, str>) -> Result<Cow<'_, str>, Denial> {
     if is_jwt_shaped(&token) { Ok(token) } else { Err(Denial::TokenMalformed) }
 }
 
-fn strip_any<'t>(text: &'t str, prefixes: &[String]) -> Option<&'t str> {
-    prefixes.iter().find_map(|prefix| text.strip_prefix(prefix.as_str()))
+fn strip_longest<'t>(text: &'t str, prefixes: &[String]) -> Option<&'t str> {
+    let rests = prefixes.iter().filter_map(|prefix| text.strip_prefix(prefix.as_str()));
+    rests.min_by_key(|rest| rest.len())
 }
 
 /// Whether `text` is three non-empty base64url segments.

@@ -93,6 +93,8 @@ mod tests {
                 let mut other = value.clone();
                 other[at] ^= 0x80;
                 assert!(!is_equal(&value, &other), "{length} {at}");
+                assert!(!is_equal(&value, &value[..at]), "{length} {at}");
+                assert!(!is_equal(&value[..at], &value), "{length} {at}");
             }
         }
     }

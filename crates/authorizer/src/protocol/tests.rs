@@ -89,6 +89,20 @@ fn a_prefix_carries_the_token_in_its_own_entry() {
 }
 
 #[test]
+fn the_longest_prefix_counts() {
+    let rules = ProtocolRules {
+        prefixes: ["bearer.", "bearer.v1.", "bearer.v1.x.", "base64url."].map(Into::into).into(),
+        ..rules(false)
+    };
+    check_with(&rules, &[&format!("bearer.{JWT}")], Ok((Some(JWT), &[], None)));
+    check_with(&rules, &[&format!("bearer.v1.{JWT}")], Ok((Some(JWT), &[], None)));
+    check_with(&rules, &[&format!("bearer.v1.x.{JWT}")], Ok((Some(JWT), &[], None)));
+    check_with(&rules, &[&format!("bearer.v2.{JWT}")], Err(Denial::TokenMalformed));
+    let encoded = format!("{KUBERNETES_PREFIX}{}", URL_SAFE_NO_PAD.encode(JWT));
+    check_with(&rules, &[&format!("chat, {encoded}")], Ok((Some(JWT), &["chat"], Some("chat"))));
+}
+
+#[test]
 fn the_kubernetes_form_is_decoded_and_wants_another_entry() {
     let encoded = format!("{KUBERNETES_PREFIX}{}", URL_SAFE_NO_PAD.encode(JWT));
     check(&[&format!("chat, {encoded}")], Ok((Some(JWT), &["chat"], Some("chat"))));
