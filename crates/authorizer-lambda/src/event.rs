@@ -21,8 +21,25 @@ pub struct Event<'a> {
     query: Lines<'a>,
 }
 
-/// Names and values, one entry per occurrence, in order.
-type Lines<'a> = Vec<(Text<'a>, Text<'a>)>;
+/// Names with their values, all occurrences in order.
+type Lines<'a> = Vec<(Text<'a>, Values<'a>)>;
+
+/// The values of one member of a map.
+#[derive(Debug)]
+enum Values<'a> {
+    Many(Vec<Text<'a>>),
+    One(Text<'a>),
+}
+
+impl Values<'_> {
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let values = match self {
+            Self::Many(values) => values.as_slice(),
+            Self::One(value) => std::slice::from_ref(value),
+        };
+        values.iter().map(|value| &*value.0)
+    }
+}
 
 /// Why an event cannot be read. Holds nothing of its content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -75,8 +92,8 @@ impl<'a> Event<'a> {
     /// Shows the event to `look` as the decision wants to see it.
     pub fn with_request<T>(&self, look: impl FnOnce(&authorizer::Request<'_>) -> T) -> T {
         let headers: Vec<_> =
-            self.headers.iter().map(|(name, value)| (&*name.0, value.0.as_bytes())).collect();
-        let query: Vec<_> = self.query.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
+            flat(&self.headers).map(|(name, value)| (name, value.as_bytes())).collect();
+        let query: Vec<_> = flat(&self.query).collect();
         look(&authorizer::Request {
             headers: &headers,
             query: &query,
@@ -118,13 +135,13 @@ struct RawEvent<'a> {
     #[serde(borrow)]
     method_arn: Option<Text<'a>>,
     #[serde(borrow)]
-    headers: Option<Pairs<Text<'a>>>,
+    headers: Option<Pairs<'a, Text<'a>>>,
     #[serde(borrow)]
-    multi_value_headers: Option<Pairs<Vec<Text<'a>>>>,
+    multi_value_headers: Option<Pairs<'a, Vec<Text<'a>>>>,
     #[serde(borrow)]
-    query_string_parameters: Option<Pairs<Text<'a>>>,
+    query_string_parameters: Option<Pairs<'a, Text<'a>>>,
     #[serde(borrow)]
-    multi_value_query_string_parameters: Option<Pairs<Vec<Text<'a>>>>,
+    multi_value_query_string_parameters: Option<Pairs<'a, Vec<Text<'a>>>>,
 }
 
 /// Text that is borrowed from the event where it can be.
@@ -138,17 +155,17 @@ impl fmt::Debug for Text<'_> {
 }
 
 /// A JSON object as pairs, so that members which differ only in case, or not at all, stay apart.
-struct Pairs<V>(Vec<(String, V)>);
+struct Pairs<'a, V>(Vec<(Text<'a>, V)>);
 
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
+impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder<V>(PhantomData<V>);
-        impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {
-            type Value = Pairs<V>;
+        struct InOrder<'a, V>(PhantomData<Pairs<'a, V>>);
+        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for InOrder<'a, V> {
+            type Value = Pairs<'a, V>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs<V>, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
@@ -161,22 +178,23 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
 }
 
 fn occurrences<'a>(
-    multi: Option<Pairs<Vec<Text<'a>>>>,
-    single: Option<Pairs<Text<'a>>>,
+    multi: Option<Pairs<'a, Vec<Text<'a>>>>,
+    single: Option<Pairs<'a, Text<'a>>>,
 ) -> Option<Lines<'a>> {
-    let name = |name: &String| Text(Cow::Owned(name.clone()));
     match (multi, single) {
         (Some(Pairs(multi)), _) => {
-            let lines = multi
-                .into_iter()
-                .flat_map(|(key, values)| values.into_iter().map(move |value| (name(&key), value)));
-            Some(lines.collect())
+            Some(multi.into_iter().map(|(name, values)| (name, Values::Many(values))).collect())
         }
         (None, Some(Pairs(single))) => {
-            Some(single.into_iter().map(|(key, value)| (name(&key), value)).collect())
+            Some(single.into_iter().map(|(name, value)| (name, Values::One(value))).collect())
         }
         (None, None) => None,
     }
+}
+
+/// One item per occurrence.
+fn flat<'l>(lines: &'l Lines<'_>) -> impl Iterator<Item = (&'l str, &'l str)> {
+    lines.iter().flat_map(|(name, values)| values.iter().map(|value| (&*name.0, value)))
 }
 
 #[cfg(test)]
@@ -222,6 +240,16 @@ mod tests {
         assert_eq!(headers(&event), lines(&[("Cookie", "a"), ("?q", "1")]));
         let event = format!(r#"{START},"headers":{{}},"queryStringParameters":null}}"#);
         assert_eq!(headers(&event), lines(&[]));
+    }
+
+    /// A name that was copied for each of its values would take gigabytes here.
+    #[test]
+    fn memory_grows_with_the_event_and_not_with_its_square() {
+        let (name, values) = ("n".repeat(20_000), vec![r#""""#; 200_000].join(","));
+        let event = format!(r#"{START},"multiValueHeaders":{{"{name}":[{values}]}}}}"#);
+        let event = Event::parse(event.as_bytes()).unwrap();
+        let count = event.with_request(|request| request.headers.len());
+        assert_eq!(count, 200_000);
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn a_second_occurrence_is_seen_wherever_it_is() {
     let submitted = line("Sec-WebSocket-Protocol", &format!("csrf.{value}"));
     let origin = line("Origin", "https://ui.example.com");
     let authorization = line("Authorization", &format!("Bearer {good}"));
-    let browser = [cookie.clone(), submitted.clone(), origin.clone()];
+    let browser = [cookie.clone(), submitted, origin.clone()];
     let ask =
         |first: &[(String, String)], rest: &[(String, String)], query: &[(String, String)]| {
             match handler().answer(&event(&[first, rest].concat(), query), NOW) {
