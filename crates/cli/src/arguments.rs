@@ -38,7 +38,8 @@ pub(crate) enum Verb {
 /// Arguments of `wsgate demo`.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
-    /// Address of the gateway; loopback only. A busy port means the next free one
+    /// Address of the gateway; loopback only. A busy port means the next free one, 0 any; with
+    /// --backend-only, where `wsgate serve` will listen
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
     /// Serve page and gateway over TLS, with certificates of the local CA (`wsgate ca show`)

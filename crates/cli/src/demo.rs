@@ -114,6 +114,9 @@ async fn everything(arguments: &Demo) -> anyhow::Result<Exit> {
 }
 
 async fn backend_only(arguments: &Demo) -> anyhow::Result<Exit> {
+    if arguments.listen.port() == 0 {
+        bail!("the back end alone must know the gateway's port: name one by --listen");
+    }
     start_logs(&Settings::default());
     let backend = bind_backend(arguments).await?;
     let scheme = if arguments.tls { Scheme::Tls } else { Scheme::Plain };

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::chromium::{Browser, Trust, certutil, chromium};
 use self::demo::{Apart, Demo, file, wsgate};
 use self::tab::Tab;
-use crate::harness::gateway::Gateway;
+use crate::harness::gateway::{Gateway, run};
 use crate::harness::secrets::Secrets;
 use crate::harness::ws::{Client, Incoming};
 
@@ -183,6 +183,14 @@ fn back_end_and_gateway_apart_serve_any_client_with_a_minted_token() {
         Client::open(apart.gateway.listen, "/prod", &[("Authorization".to_owned(), bearer)]);
     assert_eq!(refused.expect("the gateway answers").0.status(), 401, "no Cookie header, no call");
     apart.stop();
+}
+
+#[test]
+fn a_back_end_alone_must_be_told_the_gateways_port() {
+    let output = run(&["demo", "--backend-only", "--listen", "127.0.0.1:0"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("--listen"), "{said}");
 }
 
 /// Everything that the demo promises, on one of its two faces.
