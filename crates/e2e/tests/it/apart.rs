@@ -1,7 +1,7 @@
 //! The demo's stacks under `wsgate serve`, its back end by itself, and tokens of `wsgate token`.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::gateway::{Gateway, Setup, binary, exchange, isolate};
+use crate::harness::gateway::{Gateway, Refused, Setup, binary, exchange, isolate};
 use crate::harness::secrets::Secrets;
 use crate::harness::ws::{Client, Incoming};
 
@@ -21,9 +21,14 @@ const DEVELOPMENT_SECRETS: [&str; 4] = [
     "development-only-management-secret-0123",
 ];
 
-/// `wsgate demo --backend-only` on a free port; killed, by its own id, when dropped.
+/// Gateway ports that are tried: each was free a moment ago, and may no longer be.
+const PORTS_TRIED: usize = 5;
+
+/// `wsgate demo --backend-only`; killed, by its own id, when dropped.
 struct Backend {
     child: Child,
+    /// Where it expects the gateway.
+    gateway: SocketAddr,
     address: SocketAddr,
     /// Origin of its page.
     page: String,
@@ -33,10 +38,12 @@ struct Backend {
 impl Backend {
     fn start() -> Self {
         let home = TempDir::new().unwrap();
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gateway = probe.local_addr().unwrap();
         let mut command = Command::new(binary());
         isolate(&mut command, home.path());
         let mut child = command
-            .args(["demo", "--backend-only", "--listen", "127.0.0.1:0"])
+            .args(["demo", "--backend-only", "--listen", &gateway.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -52,11 +59,23 @@ impl Backend {
         let (address, page) = said.expect("the back end says where it is");
         // A pipe that nobody reads would stop it one day.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, page, _home: home }
+        Self { child, gateway, address, page, _home: home }
     }
 
-    /// A gateway on the demo's own two stacks, with its own configuration.
-    fn serve(&self, secrets: &Arc<Secrets>) -> Gateway {
+    /// A back end, and a gateway on the demo's own two stacks, with its own configuration.
+    fn with_gateway(secrets: &Arc<Secrets>) -> (Self, Gateway) {
+        let mut said = String::new();
+        for _ in 0..PORTS_TRIED {
+            let backend = Self::start();
+            match backend.serve(secrets) {
+                Ok(gateway) => return (backend, gateway),
+                Err(refused) => said = refused.stderr,
+            }
+        }
+        panic!("wsgate did not start:\n{said}");
+    }
+
+    fn serve(&self, secrets: &Arc<Secrets>) -> Result<Gateway, Refused> {
         let config =
             file("demo/wsgate.toml").replace("http://ui.wsgate.localhost:8081", &self.page);
         let setup = Setup {
@@ -65,13 +84,14 @@ impl Backend {
                 .into(),
             config,
             arguments: vec![
+                "--listen".to_owned(),
+                self.gateway.to_string(),
                 "--parameter".to_owned(),
                 format!("BackendUrl=http://{}", self.address),
             ],
             ..Setup::default()
         };
         Gateway::start(&setup, Arc::clone(secrets))
-            .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr))
     }
 }
 
@@ -149,8 +169,7 @@ fn a_minted_token_opens_a_socket_and_every_claim_arrives_intact() {
     for secret in DEVELOPMENT_SECRETS {
         secrets.register("a development secret", secret);
     }
-    let backend = Backend::start();
-    let mut gateway = backend.serve(&secrets);
+    let (backend, mut gateway) = Backend::with_gateway(&secrets);
     let principal = "x\",\"role\":\"admin";
     let name = "it's \\ \"quoted\" </script> \u{2028} ☕ $context.stage";
     let claim = format!("name={name}");

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -417,6 +418,30 @@ fn a_function_that_hangs_dies_or_floods_harms_its_caller_only() {
     }
     world.assert_grew_little_since(before);
     world.assert_others_are_served();
+}
+
+/// The one test that waits for a clock: the limit is no setting.
+#[test]
+fn an_authorizer_that_hangs_is_given_up_after_29_seconds() {
+    let function = Server::start(|_| Answer::Hang);
+    let template = template::expand(
+        "@lambda Auth\n@authorizer Guard Auth\n@route $connect - auth=Guard\n@route $default -\n",
+    );
+    let setup = Setup {
+        templates: vec![("case.yaml".to_owned(), template.text)],
+        config: format!("[functions.Auth]\nurl = \"http://{}\"\n", function.address),
+        ..Setup::default()
+    };
+    let gateway = Gateway::start(&setup, Arc::new(Secrets::default()))
+        .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr));
+    let wire = Wire::connect(gateway.listen).unwrap();
+    wire.wait_up_to(Duration::from_secs(60)).unwrap();
+    let asked = Instant::now();
+    let (answer, client) = Client::open_over(wire, gateway.listen, "/dev", &[]).unwrap();
+    assert!(client.is_none());
+    assert_eq!(answer.status(), 500, "{}", answer.text());
+    assert!(answer.text().starts_with(r#"{"message": "Internal server error", "#));
+    assert!(Duration::from_secs(28) < asked.elapsed());
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod browser;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod diagnostics;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod harness;

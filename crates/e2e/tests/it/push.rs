@@ -107,3 +107,30 @@ fn without_ping_interval_nobody_is_pinged() {
     let mut client = Client::open(gateway.listen, "/dev", &[]).unwrap().1.unwrap();
     assert!(matches!(client.receive().unwrap(), Incoming::Close(Some(1001), _)));
 }
+
+#[test]
+fn the_account_throttle_answers_messages_in_band_and_callbacks_429() {
+    let (gateway, function) =
+        start("[throttle]\nrequests = { rate = 1, burst = 3 }\n[management]\nauth = \"off\"\n");
+    let mut client = Client::open(gateway.listen, "/dev", &[]).unwrap().1.unwrap();
+    let id = context(&function)["connectionId"].as_str().unwrap().to_owned();
+    // No route takes them: each is answered, by one error or the other.
+    let hundred = Frame::new(1, "{}").encode().repeat(100);
+    client.send_raw(&hundred).unwrap();
+    let throttled = (0..100)
+        .filter(|_| match client.receive().unwrap() {
+            Incoming::Text(text) if text.contains(r#"{"message": "Too Many Requests", "#) => true,
+            Incoming::Text(text) if text.contains(r#"{"message": "Forbidden", "#) => false,
+            other => panic!("{other:?}"),
+        })
+        .count();
+    // A slow machine gives the bucket time to refill, but not for all of them.
+    assert!((1..100).contains(&throttled), "{throttled} of 100");
+    let target = format!("/dev/@connections/{id}");
+    let refused = (0..100)
+        .map(|_| gateway.request("POST", &target, &[], b"").unwrap())
+        .find(|answer| answer.status() != 200)
+        .expect("the bucket is for callbacks too");
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.header("x-amzn-errortype"), Some("LimitExceededException"));
+}

@@ -281,7 +281,9 @@ fn has_test(place: &str) -> bool {
     let Some((path, name)) = place.split_once("::") else { return false };
     let text = fs::read_to_string(root().join(path)).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines.iter().position(|line| line.starts_with(&format!("fn {name}("))).is_some_and(|at| {
+    let starts = format!("fn {name}(");
+    let is_it = |line: &&str| line.trim_start_matches("async ").starts_with(&starts);
+    lines.iter().position(is_it).is_some_and(|at| {
         lines[..at].iter().rev().take_while(|line| !line.is_empty()).any(|l| l.contains("test"))
     })
 }

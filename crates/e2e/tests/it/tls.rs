@@ -11,14 +11,16 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 
 use crate::harness::gateway::{Gateway, Setup};
-use crate::harness::http::{Stream, Wire};
+use crate::harness::http::{Stream, Wire, request_bytes};
 use crate::harness::secrets::Secrets;
 use crate::harness::template;
 use crate::harness::ws::{Client, Incoming};
 
 /// Answers every message with the domain and the stage it came through.
 const TEMPLATE: &str = r#"@integration Mock {"IntegrationType":"MOCK"}
+@integration Id {"IntegrationType":"MOCK"}
 @route $default Mock two-way
+@route id Id two-way
   Answer:
     Type: AWS::ApiGatewayV2::IntegrationResponse
     Properties:
@@ -26,6 +28,13 @@ const TEMPLATE: &str = r#"@integration Mock {"IntegrationType":"MOCK"}
       IntegrationId: !Ref Mock
       IntegrationResponseKey: $default
       ResponseTemplates: { $default: "$context.domainName $context.stage" }
+  IdAnswer:
+    Type: AWS::ApiGatewayV2::IntegrationResponse
+    Properties:
+      ApiId: !Ref Api
+      IntegrationId: !Ref Id
+      IntegrationResponseKey: $default
+      ResponseTemplates: { $default: "$context.connectionId" }
   Domain:
     Type: AWS::ApiGatewayV2::DomainName
     Properties:
@@ -159,6 +168,25 @@ fn a_custom_domain_is_served_over_tls() {
     let (_, client) =
         Client::open_over(wire, gateway.listen, "/chat", &host("ws.wsgate.localhost")).unwrap();
     assert_eq!(ask(&mut client.unwrap()), "ws.wsgate.localhost dev");
+}
+
+#[test]
+fn a_push_to_https_and_the_domain_name_of_the_event_arrives() {
+    let gateway = start(&setup(&[], "[management]\nauth = \"off\"\n"));
+    let name = "a1b2c3d4e5.execute-api.us-east-1.localhost";
+    let at = format!("{name}:{}", gateway.listen.port());
+    let (_, client) = Client::open(gateway.listen, "/dev", &host(&at)).unwrap();
+    let mut client = client.unwrap();
+    // What a handler builds: https, `domainName` as it stands in the event, the stage.
+    let said = ask(&mut client);
+    assert_eq!(said, format!("{at} dev"));
+    client.send_text(r#"{"action":"id"}"#).unwrap();
+    let Incoming::Text(id) = client.receive().unwrap() else { panic!("no id") };
+    let mut wire = greet(&gateway, name, &Hello::default()).unwrap().wire;
+    let target = format!("/dev/@connections/{id}");
+    wire.write(&request_bytes("POST", &target, &host(&at), b"pushed")).unwrap();
+    assert_eq!(wire.read_response().unwrap().unwrap().status(), 200);
+    assert_eq!(client.receive().unwrap(), Incoming::Text("pushed".to_owned()));
 }
 
 #[test]

@@ -149,6 +149,9 @@ fn add_keys(setup: &mut Setup, section: &str, secrets: &Secrets) -> BTreeMap<Str
         setup.environment.push((variable, secret.clone()));
         keys.insert(name.to_owned(), Key { id, secret });
     }
+    // A key that no gateway knows.
+    let secret = secrets.register("secret of key stranger", &token::random_hex());
+    keys.insert("stranger".to_owned(), Key { id: "AKIASTRANGER".to_owned(), secret });
     keys
 }
 

@@ -58,6 +58,11 @@ impl Wire {
         Ok(Self { socket: self.socket, stream, ahead: Vec::new() })
     }
 
+    /// Waits up to `limit` for the other side instead of [`DEADLINE`].
+    pub(crate) fn wait_up_to(&self, limit: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(limit))
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)?;
         self.stream.flush()
