@@ -6,6 +6,7 @@ mod claims;
 mod collisions;
 mod guards;
 mod oracle;
+mod sound;
 mod total;
 mod vectors;
 

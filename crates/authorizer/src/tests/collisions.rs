@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use super::*;
 
 /// What a request may carry, part by part; each part is also left out.
-struct Parts {
+pub(super) struct Parts {
     cookies: Vec<String>,
     offers: Vec<String>,
     bearers: Vec<String>,
     query: Vec<(&'static str, String)>,
 }
 
-fn parts() -> Parts {
+pub(super) fn parts() -> Parts {
     let (alice, csrf) = (token(), csrf());
     let bob = sign(&claims_with(json!({ "sub": "bob", "csrf": csrf })));
     let planted = csrf_value(CSRF_SECRET, "session-2", &[7; 16]).unwrap();
@@ -26,6 +26,10 @@ fn parts() -> Parts {
             format!("JWT={alice}; CSRF-TOKEN={planted}"),
             format!("JWT={alice}; CSRF-TOKEN={csrf}; CSRF-TOKEN={csrf}"),
             "JWT=".to_owned(),
+            format!("JWT={alice}; B={alice}; CSRF-TOKEN={csrf}"),
+            format!("JWT={alice}; B={bob}; CSRF-TOKEN={csrf}"),
+            format!("JWT={alice};JWT={bob}"),
+            format!("B=; CSRF-TOKEN={csrf}"),
         ],
         offers: vec![
             format!("csrf.{csrf}"),
@@ -33,9 +37,10 @@ fn parts() -> Parts {
             format!("chat, csrf.{csrf}"),
             format!("bearer, {alice}, chat"),
             format!("bearer.{alice}, chat"),
+            format!("bearer, {bob}, csrf.{csrf}"),
         ],
         bearers: vec![format!("Bearer {alice}"), format!("Bearer {bob}")],
-        query: vec![("t", alice), ("csrf_token", csrf), ("csrf_token", planted)],
+        query: vec![("t", alice), ("t", bob), ("csrf_token", csrf), ("csrf_token", planted)],
     }
 }
 
@@ -56,7 +61,7 @@ fn optional<T>(items: &[T]) -> impl Iterator<Item = Option<&T>> {
     items.iter().map(Some).chain([None])
 }
 
-fn requests(parts: &Parts, mut ask: impl FnMut(&[(&str, &str)], &[(&str, &str)])) {
+pub(super) fn requests(parts: &Parts, mut ask: impl FnMut(&[(&str, &str)], &[(&str, &str)])) {
     for cookie in optional(&parts.cookies) {
         for offer in optional(&parts.offers) {
             for bearer in optional(&parts.bearers) {
