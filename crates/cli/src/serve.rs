@@ -208,7 +208,7 @@ fn bind_all(addresses: &[SocketAddr], is_default: bool) -> anyhow::Result<Vec<Tc
             Err(error)
                 if is_default
                     && address.is_ipv6()
-                    && error.error.kind() == std::io::ErrorKind::AddrNotAvailable => {}
+                    && error.error.kind() != std::io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error.into()),
         }
     }
