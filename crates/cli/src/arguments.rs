@@ -56,7 +56,7 @@ pub(crate) struct Serve {
     /// CloudFormation templates, YAML or JSON; several are several stacks, started in this order
     #[arg(required = true, value_name = "TEMPLATE")]
     pub(crate) templates: Vec<PathBuf>,
-    /// Address to listen on, repeatable; port 0 picks one [default: 127.0.0.1:8080 and [::1]:8080]
+    /// Address to listen on, repeatable; port 0 picks one [default: port 8080 of 127.0.0.1 and of ::1]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
     /// Address of the admin listener [default: a free loopback port]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{DEADLINE, Message, Wire, request_bytes};
-use super::secrets::Secrets;
+use super::secrets::{Secrets, count_minted_in};
 
 /// Longest wait for a start; a debug build on a busy machine needs a moment.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -172,6 +172,13 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.stdout.join();
+        self.stderr.join();
+        if !std::thread::panicking() {
+            // The ready line hands over the admin token, which is not minted here.
+            let leaked = count_minted_in(&(self.stdout.read() + &self.stderr.read()));
+            assert_eq!(leaked, 0, "the gateway wrote tokens or secrets of this test");
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::token;
+
 /// Secrets shorter than this would be found by chance.
 const SECRET_BYTES_MIN: usize = 8;
 
@@ -46,6 +48,14 @@ impl Secrets {
     }
 }
 
+/// How many of the values that this process minted stand in `text`; of a token its signature is
+/// enough.
+pub(crate) fn count_minted_in(text: &str) -> usize {
+    let minted = token::MINTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let tail = |value: &str| value.rsplit('.').next().unwrap_or_default().to_owned();
+    minted.iter().filter(|value| text.contains(&tail(value))).count()
+}
+
 fn push(list: &Mutex<Vec<(String, String)>>, key: &str, value: &str) {
     let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
     list.push((key.to_owned(), value.to_owned()));
@@ -64,4 +74,14 @@ fn a_planted_secret_is_found_and_not_repeated() {
         secrets.leaks(),
         ["token is readable in stdout", "token is readable in admin /refusals"]
     );
+}
+
+#[test]
+fn what_was_minted_is_found_again() {
+    let (secret, other) = (token::random_hex(), token::random_hex());
+    let minted = token::jwt(&serde_json::json!({ "sub": "ada" }), &secret);
+    assert_eq!(count_minted_in("all is well"), 0);
+    assert_eq!(count_minted_in(&format!("{other} refused")), 1);
+    let signature = minted.rsplit('.').next().unwrap();
+    assert_eq!(count_minted_in(&format!("bad signature {signature}")), 1);
 }

@@ -1,9 +1,19 @@
 //! Tokens as a login back end would mint them.
 
+use std::sync::{Mutex, PoisonError};
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+
+/// Everything made here in this process: no gateway may ever say any of it.
+pub(crate) static MINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn keep(value: String) -> String {
+    MINTED.lock().unwrap_or_else(PoisonError::into_inner).push(value.clone());
+    value
+}
 
 /// A JWT signed with HS256 ([RFC 7515], [RFC 7518 §3.2]).
 ///
@@ -18,7 +28,7 @@ pub(crate) fn jwt(claims: &Value, secret: &str) -> String {
     );
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))
+    keep(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 
 /// A CSRF value bound to `session`: `hex(mac) "." hex(random)`.
@@ -28,12 +38,12 @@ pub(crate) fn csrf(session: &str, secret: &str) -> String {
     let random = random_hex();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let message = format!("{}!{session}!{}!{random}", session.len(), random.len());
-    format!("{}.{random}", hex::encode(hmac::sign(&key, message.as_bytes())))
+    keep(format!("{}.{random}", hex::encode(hmac::sign(&key, message.as_bytes()))))
 }
 
 /// 64 lower-case hexadecimal digits nobody knows.
 pub(crate) fn random_hex() -> String {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
-    hex::encode(bytes)
+    keep(hex::encode(bytes))
 }
