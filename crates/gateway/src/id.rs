@@ -4,6 +4,8 @@
 //! survives restarts. So an id that was never given out (400) and one whose
 //! connection is gone (410) tell apart, and nobody mints ids.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -46,12 +48,12 @@ impl IdMint {
 
 /// A fresh request id.
 pub fn request_id() -> Id {
-    Id::request(random())
+    Id::request(pooled())
 }
 
 /// A fresh message id.
 pub fn message_id() -> Id {
-    Id::message(random())
+    Id::message(pooled())
 }
 
 /// A fresh UUID, version 4.
@@ -72,9 +74,42 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Random bytes that a thread fetches at once: asking for a few costs as much as
+/// asking for all of them. For names that every message gets, not for secrets.
+const POOL_BYTES: usize = 1024;
+
+/// [`random`], out of the thread's pool; no byte is given out twice.
+fn pooled<const N: usize>() -> [u8; N] {
+    thread_local! {
+        static POOL: RefCell<(usize, [u8; POOL_BYTES])> =
+            const { RefCell::new((POOL_BYTES, [0; POOL_BYTES])) };
+    }
+    POOL.with_borrow_mut(|(at, pool)| match pool.get(*at..).and_then(<[u8]>::first_chunk) {
+        Some(bytes) => {
+            *at += N;
+            *bytes
+        }
+        None => {
+            *pool = random();
+            *at = N;
+            *pool.first_chunk().expect("an id is shorter than the pool")
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn ids_differ_within_a_pool_and_across_pools() {
+        let ids: HashSet<String> = (0..4 * POOL_BYTES)
+            .flat_map(|_| [request_id().to_string(), message_id().to_string()])
+            .collect();
+        assert_eq!(ids.len(), 8 * POOL_BYTES);
+    }
 
     #[test]
     fn only_ids_of_this_key_are_valid() {

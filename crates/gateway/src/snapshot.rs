@@ -29,7 +29,7 @@ pub struct Snapshot {
     functions: HashMap<String, Entry>,
     requests: Option<Bucket>,
     connects: Option<Bucket>,
-    routes: HashMap<(String, String, String), Bucket>,
+    routes: RouteBuckets,
 }
 
 #[derive(Debug)]
@@ -135,8 +135,10 @@ impl Snapshot {
     pub fn admit_route(&self, stage: &Stage, route_key: &str, now: Duration) -> bool {
         let has_own = stage.throttle.is_some() || !stage.route_throttles.is_empty();
         if has_own {
-            let key = (stage.api.api_id.clone(), stage.name.clone(), route_key.to_owned());
-            if self.routes.get(&key).is_some_and(|bucket| !bucket.take(now)) {
+            let stages = self.routes.get(&stage.api.api_id);
+            let routes = stages.and_then(|stages| stages.get(&stage.name));
+            let bucket = routes.and_then(|routes| routes.get(route_key));
+            if bucket.is_some_and(|bucket| !bucket.take(now)) {
                 return false;
             }
         }
@@ -210,14 +212,18 @@ fn bucket(rate: api_model::api::Rate) -> Bucket {
     Bucket::new(Rate { per_second: rate.per_second, burst: rate.burst })
 }
 
-fn route_buckets(stages: &[Arc<Stage>]) -> HashMap<(String, String, String), Bucket> {
-    let mut buckets = HashMap::new();
+/// Buckets by API id, stage and route key: looked up per message, without a copy.
+type RouteBuckets = HashMap<String, HashMap<String, HashMap<String, Bucket>>>;
+
+fn route_buckets(stages: &[Arc<Stage>]) -> RouteBuckets {
+    let mut buckets = RouteBuckets::new();
     for stage in stages {
+        let of_api = buckets.entry(stage.api.api_id.clone()).or_default();
+        let of_stage = of_api.entry(stage.name.clone()).or_default();
         let predefined = ["$connect", "$disconnect", "$default"].map(str::to_owned);
         for key in stage.routes.keys().cloned().chain(predefined) {
             if let Some(rate) = stage.route_throttles.get(&key).copied().or(stage.throttle) {
-                let name = (stage.api.api_id.clone(), stage.name.clone(), key);
-                buckets.entry(name).or_insert_with(|| bucket(rate));
+                of_stage.entry(key).or_insert_with(|| bucket(rate));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What is known about a connection and about each operation on it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use api_model::api::Stage;
+use api_model::api::{Route, Stage};
 
 /// Facts of one connection, fixed when it opens.
 #[derive(Clone, Debug)]
@@ -117,13 +118,45 @@ pub struct Operation {
     /// The connection.
     pub connection: Arc<Connection>,
     /// Route key that was selected.
-    pub route_key: Arc<str>,
+    pub route_key: RouteKey,
     /// Request id, equal to the extended request id.
     pub request_id: Id,
     /// When it began, milliseconds since 1970.
     pub time: u64,
     /// What happened.
     pub kind: Kind,
+}
+
+/// The key of an operation's route, as text.
+#[derive(Clone, Debug)]
+pub enum RouteKey {
+    /// That of the route that a message selected.
+    Of(Arc<Route>),
+    /// A key that needs no route, such as `$connect`.
+    Text(Arc<str>),
+}
+
+impl From<&str> for RouteKey {
+    fn from(key: &str) -> Self {
+        Self::Text(key.into())
+    }
+}
+
+impl Deref for RouteKey {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Of(route) => &route.key,
+            Self::Text(key) => key,
+        }
+    }
+}
+
+impl fmt::Display for RouteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
 }
 
 /// What an operation is about.

@@ -4,6 +4,7 @@
 //! [integrations]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-routes-integrations.html
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -314,10 +315,11 @@ fn respond(
 
 /// The first matching pattern in order, then `$default`.
 fn select_response(responses: &[IntegrationResponse], status: u16) -> Option<&IntegrationResponse> {
-    let subject = status.to_string();
-    let pattern = responses.iter().find(
-        |response| matches!(&response.key, ResponseKey::Pattern(regex) if regex.is_match(&subject)),
-    );
+    let subject = OnceCell::new();
+    let pattern = responses.iter().find(|response| match &response.key {
+        ResponseKey::Pattern(regex) => regex.is_match(subject.get_or_init(|| status.to_string())),
+        ResponseKey::Default => false,
+    });
     pattern
         .or_else(|| responses.iter().find(|response| matches!(response.key, ResponseKey::Default)))
 }

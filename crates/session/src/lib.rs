@@ -18,7 +18,7 @@ mod session;
 pub mod text;
 mod unique;
 
-pub use connection::{Authorized, Connection, Handshake, Id, Kind, Operation};
+pub use connection::{Authorized, Connection, Handshake, Id, Kind, Operation, RouteKey};
 pub use error::{CloseCause, Failure};
 pub use session::{Environment, Invocation, Limits, Session};
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use api_model::api::{Route, Stage};
 use websocket::{Event, write};
 
-use crate::connection::{Connection, Id, Kind, Operation};
+use crate::connection::{Connection, Id, Kind, Operation, RouteKey};
 use crate::error::{ABNORMAL, CloseCause, Failure, NO_STATUS};
 use crate::integration::{self, Call, Reply};
 use crate::route;
@@ -359,17 +359,16 @@ impl Session {
             return Err(Failure::Throttled);
         }
         let route = Arc::clone(route.ok_or(Failure::NoRoute)?);
-        let integration =
-            Arc::clone(route.integration.as_ref().ok_or(Failure::IntegrationMalformed)?);
+        let integration = route.integration.as_ref().ok_or(Failure::IntegrationMalformed)?;
         let operation = Operation {
             stage,
             connection: Arc::clone(&self.connection),
-            route_key: Arc::from(route.key.as_str()),
+            route_key: RouteKey::Of(Arc::clone(&route)),
             request_id,
             time: environment.epoch_ms(),
             kind: Kind::Message { message_id: environment.message_id() },
         };
-        let call = integration::call(&integration, &operation, Some(text), is_base64)?;
+        let call = integration::call(integration, &operation, Some(text), is_base64)?;
         let body = match call {
             Call::Mock(_) => String::new(),
             Call::Function { .. } | Call::Http(_) => text.to_owned(),
