@@ -12,7 +12,7 @@ use std::time::Duration;
 use api_model::Compat;
 use api_model::api::Authorizer;
 use api_model::policy::{Access, Policy, Verdict as PolicyVerdict};
-use authorizer::{Denial, Grant, Protocol};
+use authorizer::{Denial, Evidence, Grant, Protocol};
 use authorizer_lambda::Handler;
 use lambda_host::InvokeError;
 use session::event::{AuthorizerResult, authorizer_event, method_arn, parse_authorizer_result};
@@ -200,16 +200,15 @@ async fn ask_builtin(
     let protocol = Some(evidence.protocol());
     let ttl = snapshot.settings.cache.ttl;
     let keys = handler.keys();
-    let decide = || {
+    let decide = |evidence: Evidence<'_>| {
         let now = clock::epoch_seconds();
-        let decision = handler.authorizer().read(&request).and_then(|evidence| {
-            let claims = handler.authorizer().verify(&evidence, &keys.set, now)?;
-            handler.authorizer().grant(evidence, &claims, &keys.set)
-        });
+        let claims = handler.authorizer().verify(&evidence, &keys.set, now);
+        let decision =
+            claims.and_then(|claims| handler.authorizer().grant(evidence, &claims, &keys.set));
         outcome(decision, ttl, now, &operation.connection.api_id)
     };
     if snapshot.settings.compat == Compat::Aws || ttl.is_zero() {
-        let verdict = match decide() {
+        let verdict = match decide(evidence) {
             Outcome::Denial { value, .. }
             | Outcome::Grant { value, .. }
             | Outcome::Uncached(value) => value,
@@ -228,7 +227,7 @@ async fn ask_builtin(
         fingerprint = fingerprint.take().map(|fingerprint| fingerprint.part(part));
     });
     let key = fingerprint.take().expect("put back after each part").finish();
-    match gateway.cache.get_or_ask(key, async { decide() }).await {
+    match gateway.cache.get_or_ask(key, async { decide(evidence) }).await {
         Ok(answer) => {
             Asked { verdict: answer.value, how: answer.how, asked_at: answer.asked_at, protocol }
         }

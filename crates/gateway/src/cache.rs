@@ -102,6 +102,8 @@ pub struct VerdictCache<V> {
     grants: Cache<Key, Entry<V>>,
     denials: Cache<Key, Entry<V>>,
     flights: Flights<V>,
+    /// Verdicts stored so far: tells whether a look that found nothing is still good.
+    stored: AtomicU64,
     /// Entries of an earlier generation do not exist any more.
     generation: AtomicU64,
     /// When each tag was forgotten; entries asked for before that do not exist any more.
@@ -117,6 +119,7 @@ impl<V: Clone + Send + Sync + 'static> VerdictCache<V> {
             grants: store(bytes_max),
             denials: store(bytes_max / DENIAL_SHARE),
             flights: Flights::default(),
+            stored: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             forgotten: Mutex::default(),
         }
@@ -135,6 +138,7 @@ impl<V: Clone + Send + Sync + 'static> VerdictCache<V> {
     where
         F: Future<Output = Outcome<V>>,
     {
+        let stored_before = self.stored.load(Ordering::Acquire);
         if let Some(hit) = self.stored(&key).await {
             return Ok(hit);
         }
@@ -144,7 +148,9 @@ impl<V: Clone + Send + Sync + 'static> VerdictCache<V> {
             return Ok(Answer { how: How::Followed, ..answer.clone() });
         }
         // Another flight may have landed between the look and the seat.
-        if let Some(hit) = self.stored(&key).await {
+        if self.stored.load(Ordering::Acquire) != stored_before
+            && let Some(hit) = self.stored(&key).await
+        {
             return Ok(hit);
         }
         let generation = self.generation.load(Ordering::Acquire);
@@ -227,6 +233,7 @@ impl<V: Clone + Send + Sync + 'static> VerdictCache<V> {
         if !ttl.is_zero() && self.is_good(&entry) {
             stores[0].insert(key, entry).await;
             stores[1].invalidate(&key).await;
+            self.stored.fetch_add(1, Ordering::Release);
         }
         value
     }

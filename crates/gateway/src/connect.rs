@@ -215,6 +215,8 @@ impl Pending {
             self.trail.push("revocation: revoked".to_owned());
             return Err(Failure::TokenRevoked.into());
         }
+        // It shares the connection, which is not copied for a change when nobody else holds it.
+        drop(operation);
         let latency = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Arc::make_mut(&mut self.connection).authorizer = Some(leave.authorized.clone());
         self.latency = Some(latency);

@@ -279,9 +279,12 @@ fn usual_casing(name: &str) -> String {
 }
 
 fn is_forwarding(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    matches!(name.as_str(), "forwarded" | "x-real-ip")
-        || ["x-forwarded-", "x-amzn-", "x-wsgate-"].iter().any(|prefix| name.starts_with(prefix))
+    let starts_with = |prefix: &str| {
+        let start = name.as_bytes().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    ["forwarded", "x-real-ip"].iter().any(|own| name.eq_ignore_ascii_case(own))
+        || ["x-forwarded-", "x-amzn-", "x-wsgate-"].into_iter().any(starts_with)
 }
 
 /// The client's address: the peer, or behind trusted proxies the rightmost

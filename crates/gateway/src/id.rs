@@ -31,7 +31,7 @@ impl IdMint {
     pub fn connection_id(&self) -> String {
         let mut bytes = [0; 13];
         bytes[..2].copy_from_slice(&self.node.to_be_bytes());
-        bytes[2..9].copy_from_slice(&random::<7>());
+        bytes[2..9].copy_from_slice(&pooled::<7>());
         let mac = hmac::sign(&self.key, &bytes[..9]);
         bytes[9..].copy_from_slice(&mac.as_ref()[..4]);
         URL_SAFE.encode(bytes)
@@ -63,8 +63,7 @@ pub fn uuid() -> String {
 
 /// `Root=1-{time}-{random}`, the form of an X-Ray trace id.
 pub fn trace_id(epoch_ms: u64) -> String {
-    let [a, b, c] = [random::<4>(), random::<4>(), random::<4>()].map(u32::from_be_bytes);
-    format!("Root=1-{:08x}-{a:08x}{b:08x}{c:08x}", epoch_ms / 1000)
+    format!("Root=1-{:08x}-{}", epoch_ms / 1000, hex::encode(pooled::<12>()))
 }
 
 /// Random bytes that nobody can guess.
@@ -75,7 +74,7 @@ pub fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Random bytes that a thread fetches at once: asking for a few costs as much as
-/// asking for all of them. For names that every message gets, not for secrets.
+/// asking for all of them. For names, not for secrets.
 const POOL_BYTES: usize = 1024;
 
 /// [`random`], out of the thread's pool; no byte is given out twice.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use api_model::api::Stage;
+use session::error::ABNORMAL;
 use session::integration::{self, Reply};
 use session::{
     CloseCause, Connection, Environment, Failure, Id, Invocation, Kind, Operation, Session,
@@ -86,7 +87,17 @@ pub(crate) async fn run(
     socket.drive(early).await;
     let Socket { gateway, slot, session, invocations, stream, .. } = socket;
     gateway.registry.remove(&slot);
-    tokio::join!(finish(gateway, slot, session, invocations), shut(stream));
+    let is_gone = session.ended() == ABNORMAL;
+    // Boxed: what the end of a connection needs is not there while it is open.
+    let finish = Box::pin(finish(gateway, slot, session, invocations));
+    match is_gone && stream.is_plain() {
+        // Nobody is left to wait for, nor to be told.
+        true => {
+            drop(stream);
+            finish.await;
+        }
+        false => drop(tokio::join!(finish, Box::pin(shut(stream)))),
+    }
 }
 
 /// Ends the transport: a peer that does not listen any more has a while.

@@ -74,6 +74,11 @@ impl Stream {
         self.head = None;
     }
 
+    /// Whether bytes go to the network as they are.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.transport, Transport::Plain(_))
+    }
+
     /// A TLS connection.
     pub(crate) fn tls(stream: TlsStream<TcpStream>, head: Arc<Head>) -> Self {
         Self { transport: Transport::Tls(Box::new(stream)), head: Some(head) }
