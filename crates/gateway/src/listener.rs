@@ -126,7 +126,7 @@ async fn serve(
     let is_tls = first[0] == TLS_HANDSHAKE;
     let stream = match policy.tls.as_ref().filter(|_| is_tls).and_then(Tls::config) {
         Some(config) => {
-            let accepted = timeout_at(deadline, ca::accept(stream, &config)).await;
+            let accepted = timeout_at(deadline, Box::pin(ca::accept(stream, &config))).await;
             Stream::tls(accepted.map_err(late)??, Arc::clone(&head))
         }
         None if is_tls || !policy.plain => return Ok(()),
@@ -143,7 +143,8 @@ async fn serve(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     drop(snapshot);
-    let mut connection = std::pin::pin!(connection);
+    // Boxed: whoever accepts would copy all of it into the task.
+    let mut connection = Box::pin(connection);
     let mut drain = gateway.drain_watch();
     // Biased: a drain ends keep-alive before the next request is read. So does
     // old age, which also ends a client that takes no answers.
