@@ -1,7 +1,7 @@
 //! `wsgate serve`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -27,6 +27,10 @@ use crate::watch::Watch;
 /// Serves until a signal.
 pub(crate) fn run(arguments: &Serve) -> anyhow::Result<Exit> {
     let client = client();
+    // The first look comes before the reading, so that no change falls in between.
+    let files = arguments.watch.then(|| {
+        Watch::new(arguments.templates.iter().chain(&arguments.config).cloned().collect())
+    });
     let loaded = match load_files(arguments, &client) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -41,7 +45,7 @@ pub(crate) fn run(arguments: &Serve) -> anyhow::Result<Exit> {
         return Ok(Exit::Rejected);
     }
     start_logs(&loaded.snapshot.settings);
-    runtime()?.block_on(serve(arguments, loaded, client))
+    runtime()?.block_on(serve(arguments, loaded, client, files))
 }
 
 /// A runtime with one worker per core.
@@ -107,6 +111,7 @@ async fn serve(
     arguments: &Serve,
     loaded: Loaded,
     client: gateway::client::Client,
+    files: Option<Watch>,
 ) -> anyhow::Result<Exit> {
     if loaded.model.stages.is_empty() {
         talk(
@@ -150,9 +155,9 @@ async fn serve(
     } else {
         ready.talk(admin_file.path());
     }
-    let watcher = arguments.watch.then(|| {
+    let watcher = files.map(|files| {
         let (gateway, arguments) = (Arc::clone(&gateway), arguments.clone());
-        tokio::spawn(watch(gateway, arguments))
+        tokio::spawn(watch(gateway, arguments, files))
     });
     server.run(stop, now).await;
     if let Some(watcher) = watcher {
@@ -162,10 +167,7 @@ async fn serve(
 }
 
 /// Reloads when a file changes; an invalid change is told and the old serves on.
-async fn watch(gateway: Arc<Gateway>, arguments: Serve) {
-    let paths: Vec<PathBuf> =
-        arguments.templates.iter().chain(&arguments.config).cloned().collect();
-    let mut files = Watch::new(paths);
+async fn watch(gateway: Arc<Gateway>, arguments: Serve, mut files: Watch) {
     let client = client();
     loop {
         files.changed().await;
