@@ -175,7 +175,7 @@ pub enum VariablePart {
 }
 
 impl VariableText {
-    /// Reads text with `${stageVariables.NAME}` or `${stageVariables['NAME']}`.
+    /// Reads text with `${stageVariables.NAME}` in it; any other `${` is text.
     pub fn parse(text: &str) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
