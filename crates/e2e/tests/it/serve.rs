@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::harness::gateway::{Gateway, Refused, Setup, run};
 use crate::harness::http::Wire;
 use crate::harness::secrets::Secrets;
 use crate::harness::template;
+use crate::harness::ws::Client;
 
 fn setup(template: &str, config: &str) -> Setup {
     Setup {
@@ -183,4 +186,33 @@ fn a_stopped_gateway_listens_no_more() {
     drop(Wire::connect(listen).unwrap());
     assert_eq!(gateway.stop().unwrap().code(), Some(0));
     assert!(Wire::connect(listen).is_err());
+}
+
+#[test]
+fn refusals_say_when_who_and_why_newest_first() {
+    let gateway = start(&setup(&mock(), ""));
+    for target in ["/nope?attempt=one%21", "/nope?attempt=two", "/nope"] {
+        assert!(Client::open(gateway.listen, target, &[]).unwrap().1.is_none());
+    }
+    let list = |target: &str| -> Value {
+        let answer = gateway.ask_admin(target);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    let all = list("/refusals");
+    let attempts: Vec<&Value> = all.as_array().unwrap().iter().map(|row| &row["attempt"]).collect();
+    assert_eq!(attempts, [&Value::Null, &Value::from("two"), &Value::from("one!")]);
+    let one = list("/refusals?attempt=one%21");
+    assert_eq!(one.as_array().unwrap().len(), 1);
+    let row = &one[0];
+    assert_eq!(row["status"], 403);
+    assert_eq!(row["code"], "address_unknown");
+    assert_eq!(row["host"], gateway.listen.to_string());
+    assert!(row["rule"].as_str().is_some_and(|rule| !rule.is_empty()), "{row}");
+    assert!(row["path"].as_array().is_some_and(|path| !path.is_empty()), "{row}");
+    assert!(row["requestId"].as_str().is_some_and(|id| id.len() == 16), "{row}");
+    // Milliseconds since 1970.
+    assert!(row["time"].as_u64().is_some_and(|time| 1_700_000_000_000 < time), "{row}");
+    assert_eq!(list("/refusals?attempt=three"), Value::Array(Vec::new()));
 }
