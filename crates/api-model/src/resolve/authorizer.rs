@@ -56,11 +56,12 @@ pub(super) fn resolve(
             "add an `AWS::Lambda::Permission` for `{}` with `Principal: apigateway.amazonaws.com` and a `SourceArn` that matches {source_arn}",
             found.logical_id
         );
-        let finding = match compat {
-            Compat::Aws => reader.out.error(codes::PERMISSION, resource.span, message),
-            Compat::Wsgate => reader.out.warning(codes::PERMISSION, resource.span, message),
-        };
-        finding.at(&resource.logical_id, "Properties.AuthorizerUri").hint(hint);
+        // Under `compat = "aws"` the gateway answers as AWS does: 500.
+        reader
+            .out
+            .warning(codes::PERMISSION, resource.span, message)
+            .at(&resource.logical_id, "Properties.AuthorizerUri")
+            .hint(hint);
     }
     let authorizer = Authorizer {
         logical_id: resource.logical_id.clone(),
