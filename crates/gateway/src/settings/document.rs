@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::codes;
 
 /// Parses the document and lays the environment's overrides over it:
-/// `WSGATE_SECTION__KEY` sets `[section] key`.
+/// `WSGATE_SECTION__KEY` sets `[section] key`, and `WSGATE_COMPAT` sets `compat`.
 pub(super) fn parse(
     sources: &mut Sources,
     file: Option<(&str, &str)>,
@@ -19,19 +19,25 @@ pub(super) fn parse(
         None => Node::new(Value::Map(Vec::new()), Span::default()),
     };
     for (name, value) in environment {
-        let Some(path) = name.strip_prefix("WSGATE_").filter(|path| path.contains("__")) else {
-            continue;
-        };
+        let is_key = |path: &&str| path.contains("__") || *path == "COMPAT";
+        let Some(path) = name.strip_prefix("WSGATE_").filter(is_key) else { continue };
         if NOT_OVERRIDES.contains(&path) {
             continue;
         }
         let file = sources.add(format!("environment variable {name}"), "");
         let start = Position { line: 1, column: 1 };
         let span = Span { file, start, end: start };
-        let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
+        let path: Vec<String> = path.split("__").map(key_name).collect();
         set(&mut root, &path, override_value(value, span), span);
     }
     root
+}
+
+/// Shouted names are keys, which are lower case; any other is a name of the
+/// user's own, such as a logical id.
+fn key_name(segment: &str) -> String {
+    let is_own = segment.bytes().any(|b| b.is_ascii_lowercase());
+    if is_own { segment.to_owned() } else { segment.to_ascii_lowercase() }
 }
 
 /// These configure the deployed Lambda and are documents or names of their own.
@@ -180,5 +186,29 @@ impl<'t> Lines<'t> {
         let column = self.text.get(self.starts[line - 1]..offset).map_or(0, |t| t.chars().count());
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Position { line: number(line), column: number(column + 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_name_keys_in_capitals_and_the_users_names_as_they_are() {
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let environment = [
+            variable("WSGATE_COMPAT", "aws"),
+            variable("WSGATE_LIMITS__IDLE", "30s"),
+            variable("WSGATE_FUNCTIONS__MyFunction__URL", "http://127.0.0.1:1"),
+            variable("WSGATE_AUTHORIZER_TOML", "[authorizer]"),
+            variable("WSGATE_BIN", "x"),
+        ];
+        let mut out = Diagnostics::default();
+        let root = parse(&mut Sources::default(), None, &environment, &mut out);
+        let json = root.to_json();
+        assert_eq!(json["compat"], "aws");
+        assert_eq!(json["limits"]["idle"], "30s");
+        assert_eq!(json["functions"]["MyFunction"]["url"], "http://127.0.0.1:1");
+        assert_eq!(json.as_object().unwrap().len(), 3);
     }
 }
