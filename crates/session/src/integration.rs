@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
-use std::time::Duration;
 
 use api_model::api::{
     HttpTarget, Integration, IntegrationResponse, Passthrough, ResponseKey, ResponseSource, Target,
@@ -107,12 +106,6 @@ pub struct Reply {
     pub body: Option<Vec<u8>>,
     /// Whether the body goes out as a binary message, where those are accepted.
     pub is_binary: bool,
-}
-
-/// Longest time an operation waits for its integration, by the integration's
-/// `TimeoutInMillis`.
-pub fn timeout(integration: &Integration) -> Duration {
-    integration.timeout
 }
 
 /// Works out the call. `body` is the message; CONNECT and DISCONNECT have none.
