@@ -13,10 +13,11 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [--yes] [--without TOOL]...   sets up what the tests need, and runs everything
-cargo xtask bench                              whole-process figures, release build
+cargo xtask bench [SECTION]...                 whole-process figures, release build
 cargo xtask ci-tools                           installs what only .ci/run needs
 
-TOOL is one of: chromium, certutil, cfn-lint";
+TOOL is one of: chromium, certutil, cfn-lint
+SECTION is one of: connect, echo, http, growth, memory";
 
 /// Why a task failed, for a person; more than a line where a line to copy helps.
 type Failure = String;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(&options),
             Err(complaint) => return usage(&complaint),
         },
-        ["bench"] => bench::run_bench(),
+        ["bench", sections @ ..] => bench::run_bench(sections),
         ["ci-tools"] => tool::install_cargo_deny(),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");

@@ -1,17 +1,21 @@
-//! The load: blocking sockets and plain bytes, checked answer by answer.
+//! The load: blocking sockets on one thread, checked answer by answer.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::SOCKETS;
+use websocket::write::{client, text};
+
 use super::peer::Process;
 
-/// Threads of the generator; more would only take the core of the measured process.
-const THREADS: usize = 2;
+/// Sockets that messages are sent on before their answers are read.
+const WINDOW: usize = 64;
+
+/// Handshakes under way at once; the gateway allows one address 64.
+const HANDSHAKES: usize = 32;
 
 /// What one row came to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub(crate) count: u64,
     pub(crate) wrong: u64,
@@ -29,189 +33,180 @@ impl Run {
     }
 }
 
+/// Takes wall and CPU time of `work`, which says how much it did and how much
+/// of that was wrong.
+fn measure(measured: &Process, work: impl FnOnce() -> (u64, u64)) -> Run {
+    let (start, cpu) = (Instant::now(), measured.cpu_time());
+    let (count, wrong) = work();
+    Run { count, wrong, wall: start.elapsed(), cpu: measured.cpu_time() - cpu }
+}
+
 /// Messages of one row and what must come back.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
     /// Frames of one write.
     frames: Vec<u8>,
     depth: usize,
-    prefix: Vec<u8>,
-    /// Bytes of one answer frame.
-    answer_bytes: usize,
+    /// An answer frame; `#` stands for any digit.
+    answer: Vec<u8>,
 }
 
 impl Traffic {
     /// Each message comes back as it is.
     pub(crate) fn echo(message: &str, depth: usize) -> Self {
-        Self::answered(message, depth, message, 0)
+        Self::answered(message, depth, message)
     }
 
-    /// Each message is answered by `prefix` and `more` further bytes.
-    pub(crate) fn answered(message: &str, depth: usize, prefix: &str, more: usize) -> Self {
-        let payload_bytes = prefix.len() + more;
-        assert!(payload_bytes < 126 && message.len() < 126, "one length byte is enough");
-        let mask = [1, 2, 3, 4];
-        let mut frame = vec![0x81, 0x80 | message.len() as u8];
-        frame.extend_from_slice(&mask);
-        frame.extend(message.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        let mut start = vec![0x81, payload_bytes as u8];
-        start.extend_from_slice(prefix.as_bytes());
-        Self { frames: frame.repeat(depth), depth, prefix: start, answer_bytes: payload_bytes + 2 }
+    /// Each message is answered with the time.
+    pub(crate) fn pong(message: &str, depth: usize) -> Self {
+        Self::answered(message, depth, "{\"type\":\"pong\",\"at\":\"#############\"}")
+    }
+
+    fn answered(message: &str, depth: usize, reply: &str) -> Self {
+        let (mut frames, mut answer) = (Vec::new(), Vec::new());
+        for n in 0..depth {
+            client::text(&mut frames, message, [0x37, 0xFA, 0x21, n as u8]);
+        }
+        text(&mut answer, reply);
+        Self { frames, depth, answer }
+    }
+
+    fn is_right(&self, frame: &[u8]) -> bool {
+        let pairs = self.answer.iter().zip(frame);
+        frame.len() == self.answer.len()
+            && pairs.into_iter().all(|(want, byte)| match want {
+                b'#' => byte.is_ascii_digit(),
+                want => want == byte,
+            })
     }
 }
 
-/// Keeps `depth` messages in flight on every socket for `time`.
-pub(crate) fn messages(
-    address: SocketAddr,
-    traffic: &Traffic,
-    measured: &Process,
-    time: Duration,
-) -> Run {
-    let sockets = hold(address, SOCKETS);
-    in_threads(sockets, measured, time, &traffic.frames, |socket| {
-        let mut answers = vec![0; traffic.answer_bytes * traffic.depth];
+/// Sends `depth` messages on every one of `count` sockets and waits for their
+/// answers, again and again for `time`; [`WINDOW`] sockets at once.
+pub(crate) fn messages(measured: &Process, traffic: &Traffic, count: usize, time: Duration) -> Run {
+    let mut sockets = hold(measured.address, count);
+    let mut answers = vec![0; traffic.answer.len() * traffic.depth];
+    rounds(measured, sockets.chunks_mut(WINDOW).collect(), time, &traffic.frames, |socket| {
         socket.read_exact(&mut answers).unwrap();
-        let whole = answers.chunks(traffic.answer_bytes);
-        let wrong = whole.filter(|answer| !answer.starts_with(&traffic.prefix)).count();
+        let frames = answers.chunks(traffic.answer.len());
+        let wrong = frames.filter(|frame| !traffic.is_right(frame)).count();
         (traffic.depth as u64, wrong as u64)
     })
 }
 
-/// One request in flight on every keep-alive connection for `time`.
-pub(crate) fn requests(
-    address: SocketAddr,
-    body: &str,
-    count: usize,
-    time: Duration,
-    measured: &Process,
-) -> Run {
-    let sockets: Vec<TcpStream> = (0..count).map(|_| connect(address)).collect();
+/// One request in flight on every one of `count` keep-alive connections for `time`.
+pub(crate) fn requests(measured: &Process, body: &str, count: usize, time: Duration) -> Run {
+    let address = measured.address;
+    let mut sockets: Vec<TcpStream> = (0..count).map(|_| connect(address)).collect();
     let request = format!(
-        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let answer_bytes =
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).len() + body.len();
-    in_threads(sockets, measured, time, request.as_bytes(), |socket| {
-        let mut answer = vec![0; answer_bytes];
-        socket.read_exact(&mut answer).unwrap();
-        (1, u64::from(!answer.ends_with(body.as_bytes())))
+    let mut buffer = vec![0; 4096];
+    rounds(measured, vec![&mut sockets], time, request.as_bytes(), |socket| {
+        let mut filled = 0;
+        // The head's length does not vary, and the body is not in it.
+        while !buffer[..filled].ends_with(body.as_bytes()) {
+            match socket.read(&mut buffer[filled..]).unwrap() {
+                0 => return (1, 1),
+                count => filled += count,
+            }
+        }
+        (1, u64::from(!buffer.starts_with(b"HTTP/1.1 200 ")))
     })
 }
 
-/// Requests of `count` handshakes; made before the clock runs.
-pub(crate) fn handshakes(
-    count: usize,
-    make: impl Fn(usize) -> (String, String),
-) -> Vec<(String, String)> {
-    (0..count).map(make).collect()
+/// Writes `bytes` to all sockets of a window, then reads an answer from each;
+/// one window after the other until `time` is over.
+fn rounds(
+    measured: &Process,
+    mut windows: Vec<&mut [TcpStream]>,
+    time: Duration,
+    bytes: &[u8],
+    mut read: impl FnMut(&mut TcpStream) -> (u64, u64),
+) -> Run {
+    // Once unmeasured, so that every connection is as warm as it will be.
+    for socket in windows.iter_mut().flat_map(|window| window.iter_mut()) {
+        socket.write_all(bytes).unwrap();
+        assert_eq!(read(socket).1, 0, "the first answer is right");
+    }
+    measure(measured, || {
+        let (start, mut sum) = (Instant::now(), (0, 0));
+        while start.elapsed() < time {
+            for window in &mut windows {
+                for socket in window.iter_mut() {
+                    socket.write_all(bytes).unwrap();
+                }
+                for socket in window.iter_mut() {
+                    let (done, wrong) = read(socket);
+                    sum = (sum.0 + done, sum.1 + wrong);
+                }
+            }
+        }
+        sum
+    })
+}
+
+/// An upgrade request.
+pub(crate) fn handshake(target: &str, headers: &str) -> Vec<u8> {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nUser-Agent: bench\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: q0x2Jm1oY2hhbGxlbmdlMQ==\r\n{headers}\r\n"
+    )
+    .into_bytes()
 }
 
 /// Performs each handshake once, and drops the connection.
-pub(crate) fn connects(
-    address: SocketAddr,
-    handshakes: &[(String, String)],
-    measured: &Process,
-) -> Run {
-    let (start, cpu) = (Instant::now(), measured.cpu_time());
-    let wrong = std::thread::scope(|scope| {
-        let parts = handshakes.chunks(handshakes.len().div_ceil(THREADS));
-        let threads: Vec<_> = parts
-            .map(|part| {
-                scope.spawn(move || {
-                    let opened = part.iter().map(|(target, headers)| {
-                        let mut socket = connect(address);
-                        let open = upgrade(&mut socket, address, target, headers);
-                        let _ = socket.shutdown(Shutdown::Both);
-                        u64::from(!open)
-                    });
-                    opened.sum::<u64>()
-                })
+pub(crate) fn connects(measured: &Process, handshakes: &[Vec<u8>]) -> Run {
+    measure(measured, || {
+        let wrong: u64 = handshakes
+            .chunks(HANDSHAKES)
+            .map(|batch| {
+                let begin = |handshake: &Vec<u8>| {
+                    let mut socket = connect(measured.address);
+                    socket.write_all(handshake).unwrap();
+                    socket
+                };
+                let sockets: Vec<TcpStream> = batch.iter().map(begin).collect();
+                let end = |mut socket: TcpStream| {
+                    let is_open = is_accepted(&mut socket);
+                    let _ = socket.shutdown(Shutdown::Both);
+                    u64::from(!is_open)
+                };
+                sockets.into_iter().map(end).sum::<u64>()
             })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    Run {
-        count: handshakes.len() as u64,
-        wrong,
-        wall: start.elapsed(),
-        cpu: measured.cpu_time() - cpu,
-    }
+            .sum();
+        (handshakes.len() as u64, wrong)
+    })
 }
 
 /// Opens `count` connections and keeps them.
 pub(crate) fn hold(address: SocketAddr, count: usize) -> Vec<TcpStream> {
-    (0..count)
-        .map(|_| {
-            let mut socket = connect(address);
-            assert!(upgrade(&mut socket, address, "/dev", ""), "the handshake is accepted");
-            socket
-        })
-        .collect()
+    let handshake = handshake("/dev", "");
+    let open = |_| {
+        let mut socket = connect(address);
+        socket.write_all(&handshake).unwrap();
+        assert!(is_accepted(&mut socket), "the handshake is accepted");
+        socket
+    };
+    (0..count).map(open).collect()
 }
 
-/// Plays rounds until `time` is over: `bytes` to all sockets of a thread, then all answers.
-fn in_threads(
-    sockets: Vec<TcpStream>,
-    measured: &Process,
-    time: Duration,
-    bytes: &[u8],
-    read: impl Fn(&mut TcpStream) -> (u64, u64) + Sync,
-) -> Run {
-    let mut shares: Vec<Vec<TcpStream>> = (0..THREADS).map(|_| Vec::new()).collect();
-    for (index, socket) in sockets.into_iter().enumerate() {
-        shares[index % THREADS].push(socket);
-    }
-    let (start, cpu) = (Instant::now(), measured.cpu_time());
-    let counts: Vec<(u64, u64)> = std::thread::scope(|scope| {
-        let read = &read;
-        let threads: Vec<_> = shares
-            .into_iter()
-            .map(|mut share| {
-                scope.spawn(move || {
-                    let mut sum = (0, 0);
-                    while start.elapsed() < time {
-                        for socket in &mut share {
-                            socket.write_all(bytes).unwrap();
-                        }
-                        for socket in &mut share {
-                            let (done, wrong) = read(socket);
-                            sum = (sum.0 + done, sum.1 + wrong);
-                        }
-                    }
-                    sum
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    let (wall, cpu) = (start.elapsed(), measured.cpu_time() - cpu);
-    let count = counts.iter().map(|(done, _)| done).sum();
-    Run { count, wrong: counts.iter().map(|(_, wrong)| wrong).sum(), wall, cpu }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_nodelay(true).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     socket
 }
 
-fn upgrade(socket: &mut TcpStream, address: SocketAddr, target: &str, headers: &str) -> bool {
-    let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: q0x2Jm1oY2hhbGxlbmdlMQ==\r\n{headers}\r\n"
-    );
-    socket.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let mut byte = [0; 512];
-    while !answer.ends_with(b"\r\n\r\n") {
-        match socket.read(&mut byte) {
-            Ok(count @ 1..) => answer.extend_from_slice(&byte[..count]),
+/// Reads a 101 and nothing beyond it: nobody speaks first.
+pub(crate) fn is_accepted(socket: &mut impl std::io::Read) -> bool {
+    let mut answer = [0; 1024];
+    let mut filled = 0;
+    while !answer[..filled].ends_with(b"\r\n\r\n") {
+        match socket.read(&mut answer[filled..]) {
+            Ok(count @ 1..) => filled += count,
             Ok(_) | Err(_) => return false,
         }
-        if !answer.starts_with(b"HTTP/1.1 101") && 12 <= answer.len() {
-            return false;
-        }
     }
-    true
+    answer.starts_with(b"HTTP/1.1 101 ")
 }

@@ -1,17 +1,22 @@
-//! Whole-process measurements, run by `cargo xtask bench`.
+//! Whole-process measurements, run by `cargo xtask bench [SECTION]`.
 //!
 //! What counts is work per CPU-second of the measured process, so that a load
 //! generator on the same machine does not distort it; wall-clock rates are
 //! printed beside it. Every row counts refusals and wrong answers, and a row
 //! with any is void. The bare peers run in processes of their own, under the
-//! same load, in the same run.
+//! same load, in the same run, and rows alternate: what is printed is the
+//! median of [`ROUNDS`](report::ROUNDS).
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
+mod connect;
 mod load;
+mod machine;
 mod peer;
 mod report;
+mod role;
+mod tls;
 
 #[path = "../../tests/it/harness/template.rs"]
 mod template;
@@ -22,116 +27,192 @@ use std::time::Duration;
 
 use load::Traffic;
 use peer::Process;
-use report::Report;
+use report::{Report, Row};
 
-/// How long each message row runs.
-const ROW_TIME: Duration = Duration::from_secs(3);
+/// As the gateway's own.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How long each message row runs, each round.
+const ROW_TIME: Duration = Duration::from_secs(2);
 
 /// Sockets of the message rows.
 const SOCKETS: usize = 64;
 
-/// Connects of the connect rows: within the ephemeral ports of one address.
-const CONNECTS: usize = 10_000;
-
 /// The message of all rows: 100 bytes of JSON.
-const MESSAGE: &str = r#"{"action":"ping","text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#;
+const MESSAGE: &str = concat!(
+    r#"{"action":"ping","text":"01234567890123456789012345678901234"#,
+    r#"56789012345678901234567890123456789012"}"#
+);
+const _: () = assert!(MESSAGE.len() == 100);
+
+/// What every gateway is given: nothing here is about throttles.
+const NO_THROTTLE: &str = "[throttle]\nconnects = \"off\"\nrequests = \"off\"\n";
+
+/// The generator holds idle connections longer than it answers pings.
+const NO_PINGS: &str = "[limits]\nping_interval = \"600s\"\n";
+
+/// Accepts every connect.
+const OPEN: &str = "@route $connect -\n";
+
+/// The popular keep-alive configuration.
+const PING: &str = r#"@api $request.body.action
+@route ping Mock two-way
+  Mock:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: MOCK
+      TemplateSelectionExpression: "200"
+      RequestTemplates: { "200": '{"statusCode":200}' }
+  Answer:
+    Type: AWS::ApiGatewayV2::IntegrationResponse
+    Properties:
+      ApiId: !Ref Api
+      IntegrationId: !Ref Mock
+      IntegrationResponseKey: $default
+      TemplateSelectionExpression: "200"
+      ResponseTemplates: { "200": '{"type":"pong","at":"$context.requestTimeEpoch"}' }
+"#;
+
+/// A part of the whole, with the name to ask for it by.
+type Section = (&'static str, fn(&mut Report));
+
+/// All there is, in the order in which it runs.
+const SECTIONS: [Section; 5] = [
+    ("connect", connect::rows),
+    ("echo", echo),
+    ("http", http),
+    ("growth", growth),
+    ("memory", memory),
+];
 
 fn main() {
-    assert_eq!(MESSAGE.len(), 100, "the message is what the table says");
-    if let Some(role) = std::env::args().skip_while(|word| word != "--role").nth(1) {
-        return peer::serve(&role);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, role] = arguments.as_slice()
+        && flag == "--role"
+    {
+        return role::serve(role);
     }
-    let mut report = Report::start();
-    let bare = messages_bare(&mut report);
-    messages_mock(&mut report, bare);
-    messages_http(&mut report);
-    connects(&mut report);
-    idle_memory(&report);
+    if machine::restarted_with_descriptors() {
+        return;
+    }
+    let wanted: Vec<&String> =
+        arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    for word in &wanted {
+        assert!(SECTIONS.iter().any(|(name, _)| name == word), "no such section: {word}");
+    }
+    machine::describe();
+    let mut report = Report::default();
+    for (name, section) in SECTIONS {
+        if wanted.is_empty() || wanted.iter().any(|word| *word == name) {
+            section(&mut report);
+        }
+    }
     report.finish();
 }
 
-/// Bare framing: what a socket and our framing alone reach.
-fn messages_bare(report: &mut Report) -> [f64; 2] {
-    let bare = Process::peer("bare-echo");
-    [1, 32].map(|depth| {
-        let run = load::messages(bare.address, &Traffic::echo(MESSAGE, depth), &bare, ROW_TIME);
-        report.row(&format!("bare framing, depth {depth}"), &run, None)
-    })
-}
-
-/// Routing and MOCK, next to bare framing.
-fn messages_mock(report: &mut Report, bare: [f64; 2]) {
-    let gateway = Process::gateway(
-        &template::expand(
-            "@api $request.body.action\n@route ping Mock two-way\n  Mock:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: !Ref Api\n      IntegrationType: MOCK\n      TemplateSelectionExpression: \"200\"\n      RequestTemplates: { \"200\": '{\"statusCode\":200}' }\n  Answer:\n    Type: AWS::ApiGatewayV2::IntegrationResponse\n    Properties:\n      ApiId: !Ref Api\n      IntegrationId: !Ref Mock\n      IntegrationResponseKey: $default\n      TemplateSelectionExpression: \"200\"\n      ResponseTemplates: { \"200\": '{\"type\":\"pong\",\"at\":\"$context.requestTimeEpoch\"}' }\n",
-        ),
-        "",
-        &[],
-    );
-    for (depth, bare) in [1, 32].into_iter().zip(bare) {
-        let traffic = Traffic::answered(MESSAGE, depth, r#"{"type":"pong","at":""#, 13 + 2);
-        let run = load::messages(gateway.address, &traffic, &gateway, ROW_TIME);
-        report.row(&format!("MOCK, depth {depth}"), &run, Some(("bare framing", bare)));
-    }
-}
-
-/// An HTTP integration, next to the same back end asked directly.
-fn messages_http(report: &mut Report) {
-    let backend = Process::peer("backend");
-    let direct = load::requests(backend.address, MESSAGE, SOCKETS, ROW_TIME, &backend);
-    report.row("back end directly, depth 1", &direct, None);
-    let gateway = Process::gateway(
-        &template::expand(&format!(
-            "@integration Http {{\"IntegrationType\":\"HTTP_PROXY\",\"IntegrationMethod\":\"POST\",\"IntegrationUri\":\"http://{}/\"}}\n@route ping Http two-way\n",
-            backend.address
-        )),
-        "",
-        &[],
-    );
-    for depth in [1, 32] {
-        let traffic = Traffic::echo(MESSAGE, depth);
-        let run = load::messages(gateway.address, &traffic, &gateway, ROW_TIME);
-        let name = format!("HTTP integration, depth {depth}");
-        report.row_by_wall(&name, &run, ("back end directly", direct.per_second()));
-    }
-}
-
-/// Handshakes with a distinct token each, next to handshakes without a verdict.
-fn connects(report: &mut Report) {
-    let (jwt, csrf) = (token::random_hex(), token::random_hex());
-    let secrets = [("BENCH_JWT", jwt.as_str()), ("BENCH_CSRF", csrf.as_str())];
-    let plain = load::handshakes(CONNECTS, |_| ("/dev".to_owned(), String::new()));
-    let guarded = load::handshakes(CONNECTS, |n| {
-        let session = format!("s{n}");
-        let claims = serde_json::json!({ "sub": format!("user-{n}"), "sid": session, "exp": 4_000_000_000_u64 });
-        let value = token::csrf(&session, &csrf);
-        let headers = format!(
-            "Origin: http://ui.wsgate.localhost\r\nCookie: JWT={}; CSRF-TOKEN={value}\r\n",
-            token::jwt(&claims, &jwt)
-        );
-        (format!("/dev?csrf_token={value}"), headers)
+/// Messages through routing and `MOCK`, next to bare framing.
+fn echo(report: &mut Report) {
+    machine::use_one_core();
+    let bare = Process::peer("bare");
+    let gateway = Process::gateway(&template::expand(PING), NO_THROTTLE, &[]);
+    let (bare, gateway) = (&bare, &gateway);
+    let rows = [1, 32].into_iter().enumerate().flat_map(|(at, depth)| {
+        let play = move |process: &Process, traffic: &Traffic| {
+            load::messages(process, traffic, SOCKETS, ROW_TIME)
+        };
+        [
+            Row::new(format!("bare framing, depth {depth}"), move || {
+                play(bare, &Traffic::echo(MESSAGE, depth))
+            }),
+            Row::new(format!("MOCK, depth {depth}"), move || {
+                play(gateway, &Traffic::pong(MESSAGE, depth))
+            })
+            .per_cpu(2 * at),
+        ]
     });
-    let off = "[throttle]\nconnects = \"off\"\nrequests = \"off\"\n";
-    let config = format!(
-        "{off}[authorizer]\norigins = [\"http://ui.wsgate.localhost\"]\n[[authorizer.issuers]]\nissuer = \"any\"\naudience = \"any\"\nalgorithms = [\"HS256\"]\nkeys = [\"hmac:env:BENCH_JWT\"]\n[authorizer.csrf]\nmode = \"signed\"\nsecret = \"env:BENCH_CSRF\"\n"
-    );
-    let open = Process::gateway(&template::expand("@route $connect -\n"), off, &[]);
-    let run = load::connects(open.address, &plain, &open);
-    let plain = report.row("connects without a verdict", &run, None);
-    drop(open);
-    let source = "@builtin Auth\n@authorizer Guard Auth\n@route $connect - auth=Guard\n";
-    let gateway = Process::gateway(&template::expand(source), &config, &secrets);
-    let run = load::connects(gateway.address, &guarded, &gateway);
-    report.row("connects with cookie, CSRF and HS256", &run, Some(("without a verdict", plain)));
+    report.table("Messages through MOCK", rows.collect());
 }
 
-/// Resident memory of idle connections, as a difference quotient.
-fn idle_memory(report: &Report) {
-    let off = "[throttle]\nconnects = \"off\"\n";
-    let gateway = Process::gateway(&template::expand("@route $connect -\n"), off, &[]);
-    let mut held = load::hold(gateway.address, 1000);
-    let first = gateway.resident_kib();
-    held.extend(load::hold(gateway.address, 4000));
-    let second = gateway.resident_kib();
-    report.memory(first, second, held.len());
+/// Messages through an HTTP integration, next to the same back end asked directly:
+/// one that answers at once, so that processors are what is short, and one that
+/// takes its time.
+fn http(report: &mut Report) {
+    machine::use_all_cores();
+    let pairs = [("backend", "back end"), ("slow-backend", "slow back end")].map(|(role, name)| {
+        let backend = Process::peer(role);
+        let source = format!(
+            "@integration Http {{\"IntegrationType\":\"HTTP_PROXY\",\"IntegrationMethod\":\"POST\",\"IntegrationUri\":\"http://{}/\"}}\n@route ping Http two-way\n@api $request.body.action\n",
+            backend.address
+        );
+        let gateway = Process::gateway(&template::expand(&source), NO_THROTTLE, &[]);
+        (name, backend, gateway)
+    });
+    let mut rows = Vec::new();
+    for (name, backend, gateway) in &pairs {
+        // At depth 32 fewer sockets, so that as many requests are in flight directly.
+        for (sockets, depth) in [(SOCKETS, 1), (8, 32)] {
+            let before = rows.len();
+            rows.push(Row::new(
+                format!("{name} directly, {} in flight", sockets * depth),
+                move || load::requests(backend, MESSAGE, sockets * depth, ROW_TIME),
+            ));
+            let through = format!("through the gateway, {sockets} sockets, depth {depth}");
+            rows.push(
+                Row::new(through, move || {
+                    load::messages(gateway, &Traffic::echo(MESSAGE, depth), sockets, ROW_TIME)
+                })
+                .per_second(before),
+            );
+        }
+    }
+    report.table("Messages through an HTTP integration", rows);
+}
+
+/// What a message costs when few and when many connections send, next to what
+/// that changes for bare framing.
+fn growth(report: &mut Report) {
+    machine::use_one_core();
+    let gateway = Process::gateway(&template::expand(PING), NO_THROTTLE, &[]);
+    let bare = Process::peer("bare");
+    let row = |name: &str, process, traffic: Traffic, count: usize| {
+        Row::new(format!("{name}, {count} connections"), move || {
+            load::messages(process, &traffic, count, ROW_TIME)
+        })
+    };
+    let rows = vec![
+        row("bare framing", &bare, Traffic::echo(MESSAGE, 1), 1000),
+        row("bare framing", &bare, Traffic::echo(MESSAGE, 1), 15_000).per_cpu(0),
+        row("MOCK", &gateway, Traffic::pong(MESSAGE, 1), 1000),
+        row("MOCK", &gateway, Traffic::pong(MESSAGE, 1), 15_000).per_cpu(2),
+    ];
+    report.table("Growth", rows);
+}
+
+/// Resident memory of idle connections, as difference quotients.
+fn memory(_: &mut Report) {
+    machine::use_all_cores();
+    let config = format!("{NO_THROTTLE}{NO_PINGS}");
+    let gateway = Process::gateway(&template::expand(OPEN), &config, &[]);
+    let counts = [1000, 5000, 15_000];
+    let mut held = Vec::new();
+    let plain = counts.map(|count| {
+        held.extend(load::hold(gateway.address, count - held.len()));
+        gateway.settled_kib()
+    });
+    Report::memory("plain text", counts, plain);
+    // Before the next gateway starts.
+    drop((gateway, held));
+
+    let identity = tls::Identity::new();
+    let config = format!("{config}{}", identity.listen_section());
+    let gateway = Process::gateway(&template::expand(OPEN), &config, &[]);
+    let client = identity.client();
+    let mut held = Vec::new();
+    let tls = counts.map(|count| {
+        held.extend(tls::hold(&client, gateway.address, count - held.len()));
+        gateway.settled_kib()
+    });
+    Report::memory("TLS", counts, tls);
 }
