@@ -181,7 +181,9 @@ fn under_compat_aws_a_permission_is_for_the_authorizer_itself() {
     let warning = "no `AWS::Lambda::Permission` lets API Gateway invoke `Auth`";
     let stderr = |source_arn: &str| {
         let gateway = load(&source.replace("SOURCE", source_arn), config);
-        gateway.unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr)).stderr()
+        gateway
+            .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr))
+            .stderr()
     };
     assert!(stderr("*/$connect").contains(warning), "a permission for the route is none for it");
     assert!(!stderr("authorizers/*").contains(warning));
