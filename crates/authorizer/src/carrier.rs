@@ -15,6 +15,8 @@ use crate::request::Request;
 /// Origin and a CSRF value that was submitted twice. Nothing of it is verified yet.
 pub struct Evidence<'a> {
     pub(crate) token: Cow<'a, str>,
+    /// Whether `token` is a `Cookie` header's value, for a delegate.
+    is_cookies: bool,
     /// Position of the token's source; the first, if several carried the same token.
     pub(crate) source: usize,
     /// One bit per source that carried the token.
@@ -41,10 +43,32 @@ pub(crate) enum CsrfEvidence<'a> {
     Value(&'a [u8]),
 }
 
+/// What a delegate is asked about; never for a log.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// A token, to be sent as `Authorization: Bearer`.
+    Bearer(&'a str),
+    /// The cookies that the configuration names, as the value of a `Cookie` header.
+    Cookies(&'a str),
+}
+
+impl fmt::Debug for Credential<'_> {
+    /// The kind only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Bearer(***)",
+            Self::Cookies(_) => "Cookies(***)",
+        })
+    }
+}
+
 impl Evidence<'_> {
-    /// The token itself; for a revocation list or an introspection call, never for a log.
-    pub fn token(&self) -> &str {
-        &self.token
+    /// What a delegate is sent, and nothing else of the request.
+    pub fn credential(&self) -> Credential<'_> {
+        match self.is_cookies {
+            true => Credential::Cookies(&self.token),
+            false => Credential::Bearer(&self.token),
+        }
     }
 
     /// What a gateway does with the subprotocols.
@@ -126,14 +150,20 @@ pub(crate) fn read<'a>(config: &Config, request: &Request<'a>) -> Result<Evidenc
     let mut slots = [Slot::default(); SOURCES_MAX + 1];
     read_cookies(config, request, &mut slots);
     let mut cookie_slots = slots.iter();
-    let mut found =
-        Found { token: None, source: 0, carriers: 0, by_cookie: false, by_query: false };
+    let mut found = Found::default();
     let mut offer = None;
     for (n, carrier) in config.sources.iter().enumerate() {
         let token = match carrier {
-            Carrier::Cookie(_) => {
+            Carrier::Cookie(name) => {
                 let slot = cookie_slots.next().copied().unwrap_or_default();
-                slot.only()?.map(text).transpose()?
+                let value = slot.only()?.map(text).transpose()?;
+                match (value, &config.delegate) {
+                    (Some(value), Some(_)) => {
+                        found.cookies.push((n, name, value));
+                        None
+                    }
+                    (value, _) => value,
+                }
             }
             Carrier::Header(name) => header_token(request, name)?,
             Carrier::Protocol => {
@@ -148,6 +178,7 @@ pub(crate) fn read<'a>(config: &Config, request: &Request<'a>) -> Result<Evidenc
         Some(offer) => offer,
         None => read_offer(config, request, false)?,
     };
+    found.join_cookies(config)?;
     let token = found.token.ok_or(Denial::TokenMissing)?;
 
     let mut report_only_hits = Vec::new();
@@ -167,8 +198,40 @@ pub(crate) fn read<'a>(config: &Config, request: &Request<'a>) -> Result<Evidenc
             value.map_or(CsrfEvidence::Reported, CsrfEvidence::Value)
         }
     };
-    let Found { source, carriers, by_query, .. } = found;
-    Ok(Evidence { token, source, carriers, by_query, csrf, origin, offer, report_only_hits })
+    let Found { source, carriers, by_query, cookies, .. } = found;
+    let is_cookies = !cookies.is_empty();
+    Ok(Evidence {
+        token,
+        is_cookies,
+        source,
+        carriers,
+        by_query,
+        csrf,
+        origin,
+        offer,
+        report_only_hits,
+    })
+}
+
+/// A token that came over an open connection: whoever sends there was let in before, so that no
+/// carrier, Origin or CSRF value is looked at.
+pub(crate) fn renewal<'a>(config: &Config, token: &'a str) -> Result<Evidence<'a>, Denial> {
+    match token.len() {
+        0 => return Err(Denial::TokenMissing),
+        length if config.token_bytes_max < length => return Err(Denial::TokenTooLong),
+        _ => {}
+    }
+    Ok(Evidence {
+        token: Cow::Borrowed(token),
+        is_cookies: false,
+        source: 0,
+        carriers: 0,
+        by_query: false,
+        csrf: CsrfEvidence::None,
+        origin: None,
+        offer: Offer::default(),
+        report_only_hits: Vec::new(),
+    })
 }
 
 /// Turns a denial of a rule that only reports into a hit.
@@ -187,15 +250,44 @@ pub(crate) fn report<T>(
     }
 }
 
-struct Found<'a> {
+#[derive(Default)]
+struct Found<'c, 'a> {
     token: Option<Cow<'a, str>>,
     source: usize,
     carriers: u16,
     by_cookie: bool,
     by_query: bool,
+    /// Source, name and value of the cookies that a delegate is sent.
+    cookies: Vec<(usize, &'c str, Cow<'a, str>)>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> Found<'_, 'a> {
+    /// Makes one credential of the cookies for a delegate. Any of them makes the request one with
+    /// cookies, even an empty one; a token beside them must be the value of one.
+    fn join_cookies(&mut self, config: &Config) -> Result<(), Denial> {
+        let Some((first, ..)) = self.cookies.first() else { return Ok(()) };
+        self.source = *first;
+        if let Some(token) = &self.token
+            && !self.cookies.iter().any(|(.., value)| value == token)
+        {
+            return Err(Denial::TokenAmbiguous);
+        }
+        let mut joined = String::new();
+        for (n, name, value) in &self.cookies {
+            self.carriers |= 1 << n;
+            let separator = if joined.is_empty() { "" } else { "; " };
+            for part in [separator, name, "=", value] {
+                joined.push_str(part);
+            }
+        }
+        if config.token_bytes_max < joined.len() {
+            return Err(Denial::TokenTooLong);
+        }
+        self.by_cookie = true;
+        self.token = Some(Cow::Owned(joined));
+        Ok(())
+    }
+
     fn add(
         &mut self,
         config: &Config,

@@ -29,6 +29,8 @@ pub struct Config {
     pub(crate) origins: Origins,
     pub(crate) csrf: Csrf,
     pub(crate) issuers: Vec<Issuer>,
+    pub(crate) delegate: Option<Delegate>,
+    pub(crate) stale_max: u64,
     pub(crate) leeway: u64,
     pub(crate) token_bytes_max: usize,
     pub(crate) query_life_max: Option<u64>,
@@ -54,6 +56,17 @@ impl Config {
     /// each, by position.
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
+    }
+
+    /// Whom to ask instead of verifying tokens here; `None` when they are verified here.
+    pub fn delegate(&self) -> Option<&Delegate> {
+        self.delegate.as_ref()
+    }
+
+    /// How long keys from elsewhere may serve after they were last read, in seconds: while their
+    /// source is down. Default a day.
+    pub fn stale_max(&self) -> u64 {
+        self.stale_max
     }
 
     /// Where the CSRF secret comes from; `None` when the mode needs none.
@@ -90,6 +103,20 @@ impl Config {
     pub(crate) fn has_cookie_source(&self) -> bool {
         self.sources.iter().any(|carrier| matches!(carrier, Carrier::Cookie(_)))
     }
+}
+
+/// `[authorizer.delegate]`: the back end that knows the sessions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delegate {
+    /// What is asked, by GET: https, or http to this machine.
+    pub url: String,
+    /// Names of the cookies that are sent; a request with any of them is one with cookies.
+    /// Default: the cookies of `sources`.
+    pub cookies: Vec<String>,
+    /// How long an answer may take, in milliseconds. Default 1000.
+    pub timeout_millis: u64,
+    /// What stands before the principal claim in `principalId`.
+    pub principal_prefix: String,
 }
 
 /// A place in which a token may travel.

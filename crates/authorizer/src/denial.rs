@@ -14,6 +14,8 @@ pub enum Denial {
     ClaimContextTooLong,
     /// The principal claim is missing, empty or not a string.
     ClaimPrincipal,
+    /// The delegate knows the session and refuses it (403).
+    ClaimRefused,
     /// A required claim is missing or has another value.
     ClaimRequired,
     /// A cookie the decision reads occurs twice: a sibling subdomain can plant the second.
@@ -60,6 +62,8 @@ pub enum Denial {
     TokenMissing,
     /// `nbf` or `iat` lies in the future, leeway included.
     TokenNotYetValid,
+    /// The delegate does not accept the credential (401).
+    TokenRefused,
     /// The principal or session was revoked after the token was issued. Only a gateway that keeps revocations says so; [`Authorizer::authorize`](crate::Authorizer::authorize) never does.
     TokenRevoked,
     /// The signature does not verify.
@@ -72,10 +76,11 @@ pub enum Denial {
 
 impl Denial {
     /// All denials, in alphabetical order.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::ClaimContext,
         Self::ClaimContextTooLong,
         Self::ClaimPrincipal,
+        Self::ClaimRefused,
         Self::ClaimRequired,
         Self::CookieAmbiguous,
         Self::CsrfAmbiguous,
@@ -99,6 +104,7 @@ impl Denial {
         Self::TokenMalformed,
         Self::TokenMissing,
         Self::TokenNotYetValid,
+        Self::TokenRefused,
         Self::TokenRevoked,
         Self::TokenSignature,
         Self::TokenTooLong,
@@ -111,6 +117,7 @@ impl Denial {
             Self::ClaimContext => "claim_context",
             Self::ClaimContextTooLong => "claim_context_too_long",
             Self::ClaimPrincipal => "claim_principal",
+            Self::ClaimRefused => "claim_refused",
             Self::ClaimRequired => "claim_required",
             Self::CookieAmbiguous => "cookie_ambiguous",
             Self::CsrfAmbiguous => "csrf_ambiguous",
@@ -134,6 +141,7 @@ impl Denial {
             Self::TokenMalformed => "token_malformed",
             Self::TokenMissing => "token_missing",
             Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::TokenRefused => "token_refused",
             Self::TokenRevoked => "token_revoked",
             Self::TokenSignature => "token_signature",
             Self::TokenTooLong => "token_too_long",
@@ -147,6 +155,7 @@ impl Denial {
             Self::ClaimContext => "a context claim is not a scalar",
             Self::ClaimContextTooLong => "the context claims are longer than 8 KiB",
             Self::ClaimPrincipal => "the principal claim is missing, empty or not a string",
+            Self::ClaimRefused => "the delegate refuses the session",
             Self::ClaimRequired => "a required claim is missing or has another value",
             Self::CookieAmbiguous => "a cookie the decision reads occurs more than once",
             Self::CsrfAmbiguous => "the CSRF value was submitted more than once in one place",
@@ -170,6 +179,7 @@ impl Denial {
             Self::TokenMalformed => "the token or its carrier is malformed",
             Self::TokenMissing => "no configured source carries a token",
             Self::TokenNotYetValid => "the token is not valid yet",
+            Self::TokenRefused => "the delegate does not accept the credential",
             Self::TokenRevoked => "the token was issued before its principal was revoked",
             Self::TokenSignature => "the token's signature is invalid",
             Self::TokenTooLong => "the token is longer than token_bytes_max",
@@ -184,6 +194,7 @@ impl Denial {
             Self::ClaimContext
             | Self::ClaimContextTooLong
             | Self::ClaimPrincipal
+            | Self::ClaimRefused
             | Self::ClaimRequired
             | Self::CsrfAmbiguous
             | Self::CsrfMismatch
@@ -207,6 +218,7 @@ impl Denial {
             | Self::TokenMalformed
             | Self::TokenMissing
             | Self::TokenNotYetValid
+            | Self::TokenRefused
             | Self::TokenRevoked
             | Self::TokenSignature
             | Self::TokenTooLong

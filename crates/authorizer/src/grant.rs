@@ -1,11 +1,12 @@
 //! The third step of the decision: what the verified claims are good for.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value as Json;
 
 use crate::carrier::{CsrfEvidence, Evidence, report};
-use crate::config::{Config, CsrfMode, IssuerName, Structured};
+use crate::config::{Config, CsrfMode, Issuer, IssuerName, Structured};
 use crate::csrf;
 use crate::denial::Denial;
 use crate::json::Value;
@@ -104,7 +105,17 @@ pub(crate) fn grant(
     check_required_scopes(config, claims)?;
 
     // Evidence and claims of another configuration name nothing here.
-    let issuer = config.issuers.get(claims.issuer()).ok_or(Denial::TokenIssuer)?;
+    let (prefix, issuer_name) = match (claims.issuer(), &config.delegate) {
+        (Some(position), None) => {
+            let issuer = config.issuers.get(position).ok_or(Denial::TokenIssuer)?;
+            (&issuer.principal_prefix, name_of(issuer, claims))
+        }
+        (None, Some(delegate)) => {
+            let named = claims.text("iss").map(Cow::into_owned);
+            (&delegate.principal_prefix, named.unwrap_or_else(|| delegate.url.clone()))
+        }
+        (Some(_), Some(_)) | (None, None) => return Err(Denial::TokenIssuer),
+    };
     let source = config.source_names.get(evidence.source).ok_or(Denial::TokenMissing)?;
     let principal = claims.text(&config.principal_claim).ok_or(Denial::ClaimPrincipal)?;
     let token_source = source.clone();
@@ -114,10 +125,6 @@ pub(crate) fn grant(
             context.push((name.clone(), text));
         }
     }
-    let issuer_name = match &issuer.issuer {
-        IssuerName::Named(name) => name.clone(),
-        IssuerName::Any => claims.text("iss").unwrap_or_default().into_owned(),
-    };
     context.push(("issuer".to_owned(), issuer_name));
     context.push(("expiresAt".to_owned(), claims.expires_at().to_string()));
     context.push(("tokenSource".to_owned(), token_source.clone()));
@@ -127,16 +134,23 @@ pub(crate) fn grant(
         return Err(Denial::ClaimContextTooLong);
     }
     Ok(Grant {
-        principal_id: [issuer.principal_prefix.as_str(), &principal].concat(),
+        principal_id: [prefix.as_str(), &principal].concat(),
         context,
         deadline: claims.expires_at().saturating_add(config.leeway),
         issued_at: claims.issued_at(),
-        session: claims.text("sid").map(std::borrow::Cow::into_owned),
+        session: claims.text("sid").map(Cow::into_owned),
         token_source,
         csrf,
         report_only_hits: hits,
         protocol: evidence.protocol(),
     })
+}
+
+fn name_of(issuer: &Issuer, claims: &VerifiedClaims) -> String {
+    match &issuer.issuer {
+        IssuerName::Named(name) => name.clone(),
+        IssuerName::Any => claims.text("iss").unwrap_or_default().into_owned(),
+    }
 }
 
 /// The part of the CSRF rule that needs the claims.

@@ -99,6 +99,25 @@ impl<'a> Value<'a> {
         Some(texts)
     }
 
+    /// The items as they are spelled, if the value is an array.
+    pub(crate) fn items(self) -> Option<Vec<&'a str>> {
+        let mut reader = Reader { text: self.0, at: 0, names: Vec::new(), members: Vec::new() };
+        reader.take(b'[').ok()?;
+        reader.space();
+        let mut items = Vec::new();
+        while reader.peek()? != b']' {
+            let start = reader.at;
+            reader.value(1).ok()?;
+            items.push(&self.0[start..reader.at]);
+            reader.space();
+            if reader.peek() == Some(b',') {
+                reader.at += 1;
+                reader.space();
+            }
+        }
+        Some(items)
+    }
+
     /// Seconds since the epoch, if the value is a number from 0 to below 2^53; a fraction is
     /// floored ([RFC 7519 §2], NumericDate).
     ///

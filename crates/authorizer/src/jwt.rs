@@ -24,14 +24,15 @@ use crate::key::KeySet;
 /// Bytes of the longest signature that any key can make: RSA of 8192 bits.
 const SIGNATURE_BYTES_MAX: usize = 1024;
 
-/// The claims of a token whose signature, times, issuer, audience and type were checked.
+/// The claims of a token whose signature, times, issuer, audience and type were checked, or for
+/// which the delegate vouches.
 ///
 /// There is no other way to make one: a value of this type is the proof.
 pub struct VerifiedClaims {
     text: String,
     members: Vec<Member>,
-    /// Position of the issuer in the configuration.
-    issuer: usize,
+    /// Position of the issuer in the configuration; `None` if a delegate vouches.
+    issuer: Option<usize>,
     expires_at: u64,
     issued_at: Option<u64>,
 }
@@ -47,8 +48,8 @@ impl VerifiedClaims {
         self.find(name)?.string().filter(|text| !text.is_empty())
     }
 
-    /// Position of the issuer in [`Config::issuers`].
-    pub fn issuer(&self) -> usize {
+    /// Position of the issuer in [`Config::issuers`]; `None` if a delegate vouches.
+    pub fn issuer(&self) -> Option<usize> {
         self.issuer
     }
 
@@ -109,7 +110,43 @@ pub(crate) fn verify(
         times.check_life(life_max)?;
     }
     let Times { expires_at, issued_at, .. } = times;
-    Ok(VerifiedClaims { text, members, issuer: position, expires_at, issued_at })
+    Ok(VerifiedClaims { text, members, issuer: Some(position), expires_at, issued_at })
+}
+
+/// The issuer, by position, of a token that names a key which `keys` do not have. The token is not
+/// verified: the answer is good for asking that issuer for its present keys, and nothing else.
+pub(crate) fn unknown_key(
+    config: &Config,
+    evidence: &Evidence<'_>,
+    keys: &KeySet,
+) -> Option<usize> {
+    let parts = Parts::split(&evidence.token).ok()?;
+    let header = decode_text(parts.header).ok()?;
+    let members = json::members(&header).ok()?;
+    let header = Header::read(Object { text: &header, members: &members }).ok()?;
+    let text = decode_text(parts.claims).ok()?;
+    let members = json::members(&text).ok()?;
+    let (position, _) = find_issuer(config, Object { text: &text, members: &members }).ok()?;
+    (!keys.has(position, header.kid.as_deref()?)).then_some(position)
+}
+
+/// Claims that a delegate vouches for, at the time `now` in epoch seconds. `issuer` is left out:
+/// none was asked.
+pub(crate) fn vouched(
+    config: &Config,
+    evidence: &Evidence<'_>,
+    text: String,
+    now: u64,
+) -> Result<VerifiedClaims, Denial> {
+    let members = json::members(&text).map_err(|_| Denial::TokenMalformed)?;
+    let claims = Object { text: &text, members: &members };
+    let times = Times::read(claims)?;
+    times.check(config.leeway, now)?;
+    if let Some(life_max) = config.query_life_max.filter(|_| evidence.by_query) {
+        times.check_life(life_max)?;
+    }
+    let Times { expires_at, issued_at, .. } = times;
+    Ok(VerifiedClaims { text, members, issuer: None, expires_at, issued_at })
 }
 
 /// The three segments of the compact form ([RFC 7515 §7.1]).

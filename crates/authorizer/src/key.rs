@@ -23,6 +23,7 @@ const CSRF_PATH: &str = "authorizer.csrf.secret";
 /// The keys of all issuers, and the CSRF key: what of the decision changes without the
 /// configuration.
 pub struct KeySet {
+    /// Keys of each issuer by position, sorted by name; those without a name come first.
     issuers: Vec<Vec<Key>>,
     pub(crate) csrf: Option<Box<dyn Verify>>,
 }
@@ -47,9 +48,8 @@ impl KeySet {
         algorithm: Algorithm,
         kid: Option<&str>,
     ) -> Result<&dyn Verify, Denial> {
-        let keys = self.issuers.get(issuer).map(Vec::as_slice).unwrap_or_default();
-        if let Some(named) = kid.and_then(|kid| keys.iter().find(|k| k.kid.as_deref() == Some(kid)))
-        {
+        let keys = self.of(issuer);
+        if let Some(named) = kid.and_then(|kid| find_named(keys, kid)) {
             return match named.algorithm == algorithm {
                 true => Ok(named.verify.as_ref()),
                 false => Err(Denial::TokenAlgorithm),
@@ -65,6 +65,21 @@ impl KeySet {
             _ => Err(Denial::TokenKey),
         }
     }
+
+    /// Whether `issuer` has a key named `kid`.
+    pub(crate) fn has(&self, issuer: usize, kid: &str) -> bool {
+        find_named(self.of(issuer), kid).is_some()
+    }
+
+    fn of(&self, issuer: usize) -> &[Key] {
+        self.issuers.get(issuer).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The key named `kid` of `keys`, which are sorted by name.
+fn find_named<'k>(keys: &'k [Key], kid: &str) -> Option<&'k Key> {
+    let position = keys.binary_search_by(|key| key.kid.as_deref().cmp(&Some(kid)));
+    position.ok().map(|position| &keys[position])
 }
 
 impl fmt::Debug for KeySet {
@@ -92,18 +107,49 @@ pub struct KeySetBuilder<'c> {
 }
 
 impl KeySetBuilder<'_> {
-    /// Adds the content of the key `key` of `config.issuers()[issuer].keys`, both by position.
+    /// Adds the content of the key `key` of `config.issuers()[issuer].keys`, both by position: the
+    /// key itself, or the JWK set that `jwks:` and `oidc:` lead to.
     pub fn add(&mut self, issuer: usize, key: usize, content: &[u8]) {
         let path = format!("authorizer.issuers[{issuer}].keys[{key}]");
         let Some(entry) = self.config.issuers.get(issuer) else {
             return self.report.error(path, "there is no such issuer");
         };
-        let Some(KeySpec::Static(kind, _)) = entry.keys.get(key) else {
-            return self.report.error(path, "there is no such key with content of its own");
+        let parsed = match entry.keys.get(key) {
+            Some(KeySpec::Static(kind, _)) => parse(*kind, content),
+            Some(KeySpec::Jwks(_) | KeySpec::Oidc(_)) => {
+                return self.add_published(&path, issuer, entry, content);
+            }
+            None => return self.report.error(path, "there is no such key"),
         };
-        match self.parse(*kind, entry, content) {
-            Ok(key) => self.push(path, issuer, key),
-            Err(error) => self.report.errors.push(error.at(path)),
+        let added = parsed.and_then(|parsed| self.bind(entry, parsed));
+        if let Err(error) = added.and_then(|key| self.push(issuer, key)) {
+            self.report.errors.push(error.at(path));
+        }
+    }
+
+    /// Adds the keys of a published JWK set. Those that cannot be used are left out with a
+    /// warning; none that can is an error.
+    fn add_published(&mut self, path: &str, issuer: usize, entry: &Issuer, content: &[u8]) {
+        let mut added = 0;
+        let keys = match jwk::parse_set(content) {
+            Ok(keys) => keys,
+            Err(error) => return self.report.errors.push(error.at(path.to_owned())),
+        };
+        for (n, key) in keys.iter().enumerate() {
+            let key = jwk::parse(key.as_bytes()).and_then(|parsed| match parsed.kind {
+                Kind::Secret(_) => Err(KeyError::new("is a shared secret, which is not published")),
+                Kind::Ec(..) | Kind::Ed25519(_) | Kind::Rsa { .. } => self.bind(entry, parsed),
+            });
+            match key.and_then(|key| self.push(issuer, key)) {
+                Ok(()) => added += 1,
+                Err(error) => {
+                    let message = format!("key {n} of the set is left out: it {}", error.message);
+                    self.report.warning(path, message);
+                }
+            }
+        }
+        if added == 0 {
+            self.report.error(path, "the set has no key that can be used");
         }
     }
 
@@ -152,18 +198,15 @@ impl KeySetBuilder<'_> {
         if !self.report.errors.is_empty() {
             return Err(self.report.errors);
         }
-        for key in self.issuers.iter_mut().flatten() {
-            key.secret = None;
+        for keys in &mut self.issuers {
+            keys.iter_mut().for_each(|key| key.secret = None);
+            keys.sort_by(|a, b| a.kid.cmp(&b.kid));
         }
         Ok((KeySet { issuers: self.issuers, csrf }, self.report.warnings))
     }
 
-    fn parse(&self, kind: KeyKind, issuer: &Issuer, content: &[u8]) -> Result<Key, KeyError> {
-        let parsed = match kind {
-            KeyKind::Hmac => parse_hmac(content),
-            KeyKind::Jwk => jwk::parse(content)?,
-            KeyKind::Pem => pem::parse(content)?,
-        };
+    /// Pins a key to its one algorithm.
+    fn bind(&self, issuer: &Issuer, parsed: Parsed) -> Result<Key, KeyError> {
         if let Kind::Secret(secret) = &parsed.kind {
             public::refuse(secret.expose())?;
         }
@@ -179,19 +222,22 @@ impl KeySetBuilder<'_> {
         Ok(Key { algorithm, kid: parsed.kid, verify, secret })
     }
 
-    fn push(&mut self, path: String, issuer: usize, key: Key) {
+    fn push(&mut self, issuer: usize, key: Key) -> Result<(), KeyError> {
         let keys = &mut self.issuers[issuer];
         let is_named = |other: &Key| other.kid.is_some() && other.kid == key.kid;
         let mixes = |other: &Key| other.secret.is_some() != key.secret.is_some();
         if keys.len() == KEYS_MAX {
-            self.report.error(path, format!("an issuer has at most {KEYS_MAX} keys"));
-        } else if keys.iter().any(is_named) {
-            self.report.error(path, "has the `kid` of another key");
-        } else if keys.iter().any(mixes) {
-            self.report.error(path, "HMAC secrets and public keys are mixed in one issuer");
-        } else {
-            keys.push(key);
+            return Err(KeyError::new(format!("is one more than the {KEYS_MAX} of an issuer")));
         }
+        if keys.iter().any(is_named) {
+            return Err(KeyError::new("has the `kid` of another key"));
+        }
+        if keys.iter().any(mixes) {
+            let message = "is of the other kind: HMAC secrets and public keys are mixed";
+            return Err(KeyError::new(message));
+        }
+        keys.push(key);
+        Ok(())
     }
 }
 
@@ -306,6 +352,14 @@ fn pin(parsed: &Parsed, configured: &[Algorithm]) -> Result<Algorithm, KeyError>
             "does not say its algorithm; `algorithms` must name only one of {}",
             names.join(", ")
         ))),
+    }
+}
+
+fn parse(kind: KeyKind, content: &[u8]) -> Result<Parsed, KeyError> {
+    match kind {
+        KeyKind::Hmac => Ok(parse_hmac(content)),
+        KeyKind::Jwk => jwk::parse(content),
+        KeyKind::Pem => pem::parse(content),
     }
 }
 

@@ -44,6 +44,7 @@ pub mod config;
 mod cookie;
 mod crypto;
 mod csrf;
+mod delegate;
 mod denial;
 mod grant;
 mod json;
@@ -61,9 +62,10 @@ mod aws_lc;
 
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::AwsLc;
-pub use carrier::Evidence;
+pub use carrier::{Credential, Evidence};
 pub use config::{Config, ConfigError, Warning};
 pub use crypto::{Algorithm, Material, Provider, Verify};
+pub use delegate::{DELEGATE_ANSWER_BYTES_MAX, DelegateAnswer, Rejected};
 pub use denial::Denial;
 pub use grant::{CsrfOutcome, Grant};
 pub use jwt::VerifiedClaims;
@@ -113,7 +115,8 @@ impl Authorizer {
         carrier::read(&self.config, request)
     }
 
-    /// Step two: the token; `now` in epoch seconds.
+    /// Step two: the token; `now` in epoch seconds. Where a delegate is configured there are no
+    /// keys, and every token is refused here.
     pub fn verify(
         &self,
         evidence: &Evidence<'_>,
@@ -121,6 +124,30 @@ impl Authorizer {
         now: u64,
     ) -> Result<VerifiedClaims, Denial> {
         jwt::verify(&self.config, evidence, keys, now)
+    }
+
+    /// Step two where a delegate is configured: what it answered when it was asked about
+    /// [`Evidence::credential`] and nothing else; `now` in epoch seconds.
+    pub fn accept_delegate(
+        &self,
+        evidence: &Evidence<'_>,
+        answer: DelegateAnswer<'_>,
+        now: u64,
+    ) -> Result<VerifiedClaims, Rejected> {
+        delegate::accept(&self.config, evidence, answer, now)
+    }
+
+    /// The position, in [`Config::issuers`], of the issuer that a refused token names, if the token
+    /// also names a key that `keys` lack: that issuer may have new ones. Nothing is verified here.
+    pub fn unknown_key(&self, evidence: &Evidence<'_>, keys: &KeySet) -> Option<usize> {
+        jwt::unknown_key(&self.config, evidence, keys)
+    }
+
+    /// Step one for a token that came over an open connection, to renew its session. The sender
+    /// was let in before, so there is no carrier, Origin or CSRF value to look at; the grant's
+    /// `tokenSource` means nothing.
+    pub fn renewal<'a>(&self, token: &'a str) -> Result<Evidence<'a>, Denial> {
+        carrier::renewal(&self.config, token)
     }
 
     /// Step three: the CSRF value against the claims, required claims and scopes, and the grant.

@@ -4,11 +4,14 @@ mod attacks;
 mod carriers;
 mod claims;
 mod collisions;
+mod delegate;
 mod guards;
 mod oracle;
+mod published;
 mod sound;
 mod total;
 mod vectors;
+mod wycheproof;
 
 use std::sync::LazyLock;
 

@@ -143,7 +143,7 @@ impl fmt::Display for KeySpec {
 }
 
 /// https, or http to this machine.
-fn is_fetchable(url: &str) -> bool {
+pub(crate) fn is_fetchable(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // No user or password: the address shows in errors and logs.

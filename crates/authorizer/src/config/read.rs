@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::issuer::{self, KeySpec, Source};
 use super::table::{Report, Table, kind};
 use super::{
-    Cache, Carrier, Config, ConfigError, Csrf, CsrfMode, ProtocolRules, ReportOnly, Structured,
-    Submit, Warning,
+    Cache, Carrier, Config, ConfigError, Csrf, CsrfMode, Delegate, ProtocolRules, ReportOnly,
+    Structured, Submit, Warning,
 };
 use crate::grant::RESERVED_NAMES;
 use crate::origin::{OriginAbsent, Origins};
@@ -23,7 +23,14 @@ const LEEWAY_MAX: u64 = 60;
 /// Bound of durations that have no other, in seconds: a year.
 const YEAR: u64 = 366 * 24 * 3600;
 
-const KNOWN: [&str; 20] = [
+/// Default and bound of `stale_max`, in seconds: a day, and a week.
+const STALE: u64 = 24 * 3600;
+const STALE_MAX: u64 = 7 * 24 * 3600;
+/// Default and bounds of `delegate.timeout`, in milliseconds.
+const DELEGATE_MILLIS: u64 = 1000;
+const DELEGATE_MILLIS_RANGE: std::ops::RangeInclusive<u64> = 10..=10_000;
+
+const KNOWN: [&str; 22] = [
     "sources",
     "origins",
     "origin_absent",
@@ -42,6 +49,8 @@ const KNOWN: [&str; 20] = [
     "required_scopes",
     "report_only",
     "issuers",
+    "delegate",
+    "stale_max",
     "csrf",
     "cache",
 ];
@@ -50,16 +59,22 @@ pub(super) fn read(tree: &Value) -> Result<(Config, Vec<Warning>), Vec<ConfigErr
     let mut report = Report::default();
     let report = &mut report;
     let table = Table::open(report, "authorizer".to_owned(), Some(tree), &KNOWN);
-    let sources = read_sources(report, &table);
-    let origins = read_origins(report, &table);
+    let mut sources = read_sources(report, &table);
     let prefix = table.text(report, "principal_prefix").unwrap_or_default();
+    let delegate = read_delegate(report, &table, &mut sources, prefix);
+    let origins = read_origins(report, &table);
     let csrf = read_csrf(report, &table, &sources);
     let config = Config {
         cookie_names: cookie_names(&sources, &csrf),
         protocol: read_protocol(report, &table),
         origins,
         csrf,
-        issuers: issuer::read_all(report, table.value("issuers"), prefix),
+        issuers: match delegate {
+            Some(_) => Vec::new(),
+            None => issuer::read_all(report, table.value("issuers"), prefix),
+        },
+        delegate,
+        stale_max: table.seconds(report, "stale_max", 0, STALE_MAX).unwrap_or(STALE),
         leeway: table.seconds(report, "leeway", 0, LEEWAY_MAX).unwrap_or(LEEWAY),
         token_bytes_max: table
             .bytes(report, "token_bytes_max", 64, TOKEN_BYTES_MAX)
@@ -86,6 +101,75 @@ pub(super) fn read(tree: &Value) -> Result<(Config, Vec<Warning>), Vec<ConfigErr
     } else {
         Err(std::mem::take(&mut report.errors))
     }
+}
+
+/// `[authorizer.delegate]`; `sources` are left with exactly the cookies that are sent.
+fn read_delegate(
+    report: &mut Report,
+    outer: &Table<'_>,
+    sources: &mut Vec<Carrier>,
+    prefix: &str,
+) -> Option<Delegate> {
+    outer.value("delegate")?;
+    let path = outer.at("delegate");
+    let known = ["url", "cookies", "timeout"];
+    let table = Table::open(report, path, outer.value("delegate"), &known);
+    if outer.value("issuers").is_some() {
+        let hint = "tokens are verified here by their issuers, or by the delegate; remove one";
+        report.hint(outer.at("issuers"), "cannot stand beside a delegate", hint);
+    }
+    let url = table.text(report, "url");
+    if url.is_none_or(|url| !issuer::is_fetchable(url) || url.contains('#')) {
+        let hint = "an https:// address without user or fragment; http:// to this machine only";
+        report.hint(table.at("url"), "is not an address that can be asked", hint);
+    }
+    let cookies = read_delegate_cookies(report, &table, outer.value("sources").is_some(), sources);
+    let millis = table.millis(report, "timeout", DELEGATE_MILLIS_RANGE);
+    Some(Delegate {
+        url: url.unwrap_or_default().to_owned(),
+        cookies,
+        timeout_millis: millis.unwrap_or(DELEGATE_MILLIS),
+        principal_prefix: prefix.to_owned(),
+    })
+}
+
+fn read_delegate_cookies(
+    report: &mut Report,
+    table: &Table<'_>,
+    sources_written: bool,
+    sources: &mut Vec<Carrier>,
+) -> Vec<String> {
+    let Some(texts) = table.texts(report, "cookies") else {
+        let names = sources.iter().filter_map(|source| match source {
+            Carrier::Cookie(name) => Some(name.clone()),
+            Carrier::Header(_) | Carrier::Protocol | Carrier::Query(_) => None,
+        });
+        return names.collect();
+    };
+    let mut cookies = Vec::new();
+    for (path, text) in texts {
+        match is_token(text) {
+            true => cookies.push(text.to_owned()),
+            false => report.error(path, format!("{text:?} cannot be a cookie name")),
+        }
+    }
+    let is_other = |source: &Carrier| match source {
+        Carrier::Cookie(name) => !cookies.contains(name),
+        Carrier::Header(_) | Carrier::Protocol | Carrier::Query(_) => false,
+    };
+    if sources_written && sources.iter().any(is_other) {
+        let hint = "every cookie among the sources must be one that the delegate is sent";
+        report.hint(table.at("cookies"), "lacks a cookie that `sources` names", hint);
+    }
+    sources.retain(|source| !matches!(source, Carrier::Cookie(_)));
+    sources.splice(0..0, cookies.iter().cloned().map(Carrier::Cookie));
+    if SOURCES_MAX < sources.len() {
+        let message = format!("make more than {SOURCES_MAX} sources together with the others");
+        report.error(table.at("cookies"), message);
+        // Slots exist for no more.
+        sources.truncate(SOURCES_MAX);
+    }
+    cookies
 }
 
 fn read_sources(report: &mut Report, table: &Table<'_>) -> Vec<Carrier> {

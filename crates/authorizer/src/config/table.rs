@@ -1,5 +1,7 @@
 //! Reading of a configuration tree: every mistake is noted with its path, none stops the reading.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value};
 
 use super::{ConfigError, Warning};
@@ -147,6 +149,23 @@ impl<'v> Table<'v> {
         None
     }
 
+    /// Whole milliseconds, written with a unit, within `range`.
+    pub(crate) fn millis(
+        &self,
+        report: &mut Report,
+        key: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let found = self.value(key)?.as_str().and_then(parse_millis);
+        let found = found.filter(|millis| range.contains(millis));
+        if found.is_none() {
+            let message =
+                format!("must be a duration from {} ms to {} ms", range.start(), range.end());
+            report.hint(self.at(key), message, "a string such as \"500ms\" or \"1s\"");
+        }
+        found
+    }
+
     /// Bytes, as a whole number or with one of the units KiB and MiB, from `min` to `max`.
     pub(crate) fn bytes(&self, report: &mut Report, key: &str, min: u64, max: u64) -> Option<u64> {
         let value = self.value(key)?;
@@ -169,6 +188,14 @@ fn parse_seconds(text: &str) -> Option<u64> {
         .into_iter()
         .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
     whole(digits)?.checked_mul(unit)
+}
+
+/// `500ms`, and what [`parse_seconds`] takes.
+fn parse_millis(text: &str) -> Option<u64> {
+    match text.strip_suffix("ms") {
+        Some(digits) => whole(digits),
+        None => parse_seconds(text)?.checked_mul(1000),
+    }
 }
 
 /// `512B`, `8KiB`, `64MiB`.
@@ -216,6 +243,16 @@ mod tests {
             ("18446744073709551615h", None),
         ] {
             assert_eq!(parse_seconds(text), want, "{text}");
+        }
+        for (text, want) in [
+            ("500ms", Some(500)),
+            ("1s", Some(1000)),
+            ("ms", None),
+            ("1.5ms", None),
+            ("18446744073709551s", Some(18_446_744_073_709_551_000)),
+            ("18446744073709552s", None),
+        ] {
+            assert_eq!(parse_millis(text), want, "{text}");
         }
         for (text, want) in [
             ("8KiB", Some(8192)),

@@ -114,9 +114,10 @@ fn addresses_of_keys_carry_no_credentials() {
 #[test]
 fn unknown_keys_are_errors_everywhere() {
     check(json!({ "orgins": [] }), &["authorizer.orgins"]);
-    check(json!({ "delegate": {} }), &["authorizer.delegate"]);
+    check(json!({ "deleg": {} }), &["authorizer.deleg"]);
     check(json!({ "csrf": { "tokn": 1 } }), &["authorizer.csrf.tokn"]);
     check(json!({ "cache": { "key": "x" } }), &["authorizer.cache.key"]);
+    check(json!({ "stale_max": "8d" }), &["authorizer.stale_max"]);
     check_issuer(json!({ "aud": "x" }), &["aud"]);
     assert_eq!(paths(&json!([])), ["authorizer", "authorizer.csrf.secret", "authorizer.issuers"]);
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{KeyError, Kind, Parsed, der};
+use super::{KEYS_MAX, KeyError, Kind, Parsed, der};
 use crate::crypto::Algorithm;
 use crate::json::{self, Object};
 use crate::secret::Secret;
@@ -21,6 +21,21 @@ pub(super) fn is_jwk(content: &[u8]) -> bool {
         let object = Object { text, members: &members };
         object.find("kty").is_some() || object.find("keys").is_some()
     })
+}
+
+/// The keys of a JWK set, as they are spelled ([RFC 7517 §5]).
+///
+/// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+pub(super) fn parse_set(content: &[u8]) -> Result<Vec<String>, KeyError> {
+    let text = std::str::from_utf8(content).map_err(|_| KeyError::new("is not text"))?;
+    let members = json::members(text)
+        .map_err(|_| KeyError::new("is not a JSON object without duplicate members"))?;
+    let keys = Object { text, members: &members }.find("keys").and_then(|value| value.items());
+    let keys = keys.ok_or_else(|| KeyError::new("is not a set of keys: `keys` is no array"))?;
+    if KEYS_MAX < keys.len() {
+        return Err(KeyError::new(format!("has more than {KEYS_MAX} keys")));
+    }
+    Ok(keys.into_iter().map(str::to_owned).collect())
 }
 
 /// Reads a key that is meant for signatures.
