@@ -4,8 +4,10 @@
 //! A gateway runs the same [`Handler`] inside its process that AWS Lambda runs in the cloud; the
 //! [typed call](Handler::authorize) and the [JSON one](Handler::handle_json) agree.
 
+pub mod aws;
 pub mod event;
 mod handler;
+pub mod https;
 pub mod settings;
 
 pub use handler::{Answer, Handler, HandlerError, Keys};
