@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn config_for(algorithm: Algorithm, key: &str) -> Value {
+pub(super) fn config_for(algorithm: Algorithm, key: &str) -> Value {
     let mut config = bearer_config();
     config["issuers"][0]["algorithms"] = json!([algorithm.name()]);
     config["issuers"][0]["keys"] = json!([key]);
