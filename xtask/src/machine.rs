@@ -40,10 +40,15 @@ pub(crate) fn answers(program: &str, arguments: &[&str]) -> bool {
 
 /// Runs a command in the root and shows what is run.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    run_in(root(), command)
+}
+
+/// Runs a command in `folder` and shows what is run.
+pub(crate) fn run_in(folder: &Path, command: &mut Command) -> Result<(), Failure> {
     let line = line_of(command);
     println!("$ {line}");
     let status = command
-        .current_dir(root())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .status()
         .map_err(|error| format!("cannot run `{line}`: {error}"))?;

@@ -1,22 +1,28 @@
 //! Tasks of this repository, run as `cargo xtask TASK`.
 //!
-//! It is plain std on purpose: it is built before anything else.
+//! It is built before anything else: few dependencies, and none of them large.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task speaks to a terminal")]
 
 mod bench;
+mod dist;
 mod machine;
 mod test;
 mod tool;
+mod venv;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [--yes] [--without TOOL]...   sets up what the tests need, and runs everything
 cargo xtask bench [SECTION]...                 whole-process figures, release build
+cargo xtask dist [--arch ARCH]... [--verify] [--yes]
+                                               the authorizer as zips for AWS Lambda, in target/dist;
+                                               --verify builds twice and compares
 cargo xtask ci-tools                           installs what only .ci/run needs
 
-TOOL is one of: chromium, certutil, cfn-lint
+TOOL is one of: cargo-lambda, certutil, cfn-lint, chromium, moto, node, python3
+ARCH is one of: x86_64, arm64; else both
 SECTION is one of: connect, echo, http, growth, memory";
 
 /// Why a task failed, for a person; more than a line where a line to copy helps.
@@ -32,6 +38,10 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", options @ ..] => match test::Options::parse(options) {
             Ok(options) => test::run(&options),
+            Err(complaint) => return usage(&complaint),
+        },
+        ["dist", options @ ..] => match dist::Options::parse(options) {
+            Ok(options) => dist::run(&options),
             Err(complaint) => return usage(&complaint),
         },
         ["bench", sections @ ..] => bench::run_bench(sections),

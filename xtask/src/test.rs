@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::Failure;
-use crate::machine::{self, answers, confirm, is_root, line_of, target};
+use crate::machine::{self, answers, target};
 use crate::tool::{self, Tool};
 
 /// What the caller asked for.
@@ -24,7 +24,7 @@ impl Options {
                 "--yes" | "-y" => options.yes = true,
                 "--without" => {
                     let name = words.next().ok_or("--without what?")?;
-                    let tool = Tool::ALL.into_iter().find(|tool| tool.name() == *name);
+                    let tool = Tool::OF_TESTS.into_iter().find(|tool| tool.name() == *name);
                     options.without.push(tool.ok_or_else(|| format!("no tool is called {name}"))?);
                 }
                 other => return Err(format!("unknown option {other}")),
@@ -59,36 +59,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn set_up(options: &Options) -> Result<(), Failure> {
-    let missing: Vec<Tool> = Tool::ALL
-        .into_iter()
-        .filter(|tool| !options.without.contains(tool) && tool.find().is_none())
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let commands = tool::installs(&missing);
-    println!("missing:");
-    for tool in &missing {
-        println!("  {:<10} for {}", tool.name(), tool.purpose());
-    }
-    println!("to install:");
-    for command in &commands {
-        println!("  {}", line_of(command));
-    }
-    if !(options.yes || is_root() || confirm("install now?")) {
-        return Err(format!("the tools above are missing\n{}", ways_on(options, &missing)));
-    }
-    tool::install(commands)
-        .map_err(|failure| format!("{failure}\n{}", ways_on(options, &missing)))?;
-    match missing.iter().find(|tool| tool.find().is_none()) {
-        None => Ok(()),
-        Some(tool) => Err(format!(
-            "{} is still not found; name it by {}=/path\n{}",
-            tool.name(),
-            tool.variable(),
-            ways_on(options, &missing)
-        )),
-    }
+    let wanted = Tool::OF_TESTS.into_iter().filter(|tool| !options.without.contains(tool));
+    tool::provide(&wanted.collect::<Vec<_>>(), options.yes, |missing| ways_on(options, missing))
 }
 
 /// Complete lines to copy.
@@ -107,7 +79,7 @@ fn ways_on(options: &Options, missing: &[Tool]) -> String {
 /// Tells the tests what to run, and what not.
 fn prepare<'a>(command: &'a mut Command, options: &Options) -> &'a mut Command {
     command.env("WSGATE_BIN", target().join("debug/wsgate"));
-    for tool in Tool::ALL {
+    for tool in Tool::OF_TESTS {
         if let Some(path) = tool.find() {
             command.env(tool.variable(), path);
         }

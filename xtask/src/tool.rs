@@ -4,10 +4,29 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Failure;
-use crate::machine::{answers, find, has_apt, is_root, run, target};
+use crate::machine::{answers, confirm, find, has_apt, is_root, line_of, run};
+use crate::venv::Venv;
 
-/// The version that the tests were written against; a newer one may know new rules.
-const CFN_LINT: &str = "cfn-lint==1.58.0";
+/// The versions that the tests were written against; a newer one may know new rules.
+const CFN_LINT: Venv =
+    Venv { name: "cfn-lint", program: "cfn-lint", packages: &["cfn-lint==1.58.0"] };
+
+/// Without zig, which it brings along and needs to build only, not to serve.
+const CARGO_LAMBDA: Venv = Venv {
+    name: "cargo-lambda",
+    program: "cargo-lambda",
+    packages: &["--no-deps", "cargo-lambda==1.9.2"],
+};
+
+const MOTO: Venv =
+    Venv { name: "moto", program: "moto_server", packages: &["moto[server]==5.2.5"] };
+
+/// Compiler and linker decide about the bytes of a release, so their versions are fixed.
+pub(crate) const ZIGBUILD: Venv = Venv {
+    name: "cargo-zigbuild",
+    program: "cargo-zigbuild",
+    packages: &["cargo-zigbuild==0.24.0", "ziglang==0.17.0"],
+};
 
 /// Reads licences and sources of the whole dependency tree.
 const CARGO_DENY: &str = "0.20.2";
@@ -15,44 +34,78 @@ const CARGO_DENY: &str = "0.20.2";
 /// Where the browser lies on macOS, which has no command for it.
 const CHROME_ON_MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
-/// A program that some tests need.
+/// A program that some task needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tool {
+    /// Another implementation of Lambda's Runtime API.
+    CargoLambda,
     /// Makes the certificate store of the browser tests.
     Certutil,
     /// Checks that our stacks would deploy.
     CfnLint,
     /// The browser.
     Chromium,
+    /// AWS's parameter and secret stores, on this machine.
+    Moto,
+    /// JavaScript outside a browser.
+    Node,
+    /// Python.
+    Python,
+    /// Builds for another machine and an older C library. No test needs it.
+    Zigbuild,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 3] = [Self::Certutil, Self::CfnLint, Self::Chromium];
+    /// Those that `cargo xtask test` provides.
+    pub(crate) const OF_TESTS: [Self; 7] = [
+        Self::CargoLambda,
+        Self::Certutil,
+        Self::CfnLint,
+        Self::Chromium,
+        Self::Moto,
+        Self::Node,
+        Self::Python,
+    ];
 
     /// The word of `--without`.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::CargoLambda => "cargo-lambda",
             Self::Certutil => "certutil",
             Self::CfnLint => "cfn-lint",
             Self::Chromium => "chromium",
+            Self::Moto => "moto",
+            Self::Node => "node",
+            Self::Python => "python3",
+            Self::Zigbuild => "cargo-zigbuild",
         }
     }
 
-    /// What cannot be tested without it.
+    /// What cannot be done without it.
     pub(crate) fn purpose(self) -> &'static str {
         match self {
+            Self::CargoLambda => "the authorizer under another Runtime API",
             Self::Certutil => "browser tests over TLS",
-            Self::CfnLint => "the stacks of demo/aws",
+            Self::CfnLint => "the stacks in this repository",
             Self::Chromium => "browser tests",
+            Self::Moto => "parameters and secrets of AWS",
+            Self::Node => "functions and back ends in JavaScript",
+            Self::Python => "functions and back ends in Python",
+            Self::Zigbuild => "releases for every machine",
         }
     }
 
-    /// The variable by which tests find it.
+    /// The variable by which tests find it, and the caller names another one.
     pub(crate) fn variable(self) -> &'static str {
         match self {
+            Self::CargoLambda => "CARGO_LAMBDA",
             Self::Certutil => "CERTUTIL",
             Self::CfnLint => "CFN_LINT",
             Self::Chromium => "CHROME",
+            Self::Moto => "MOTO_SERVER",
+            Self::Node => "NODE",
+            Self::Python => "PYTHON",
+            Self::Zigbuild => "CARGO_ZIGBUILD",
         }
     }
 
@@ -61,39 +114,95 @@ impl Tool {
         if let Some(told) = std::env::var_os(self.variable()) {
             return Some(PathBuf::from(told));
         }
+        if let Some(venv) = self.venv() {
+            return venv.find();
+        }
+        find(self.programs()).or_else(|| {
+            let mac = PathBuf::from(CHROME_ON_MACOS);
+            (self == Self::Chromium && mac.is_file()).then_some(mac)
+        })
+    }
+
+    /// The environment that holds it, where one does.
+    fn venv(self) -> Option<&'static Venv> {
         match self {
-            Self::Certutil => find(&["certutil"]),
-            Self::CfnLint => {
-                let installed = venv().join("bin/cfn-lint");
-                // Another version is no version: what it complains of differs.
-                let stamp = std::fs::read_to_string(venv().join("installed")).unwrap_or_default();
-                (stamp == CFN_LINT && installed.is_file()).then_some(installed)
-            }
-            Self::Chromium => {
-                let mac = PathBuf::from(CHROME_ON_MACOS);
-                find(&["google-chrome", "google-chrome-stable", "chromium", "chromium-browser"])
-                    .or_else(|| mac.is_file().then_some(mac))
-            }
+            Self::CargoLambda => Some(&CARGO_LAMBDA),
+            Self::CfnLint => Some(&CFN_LINT),
+            Self::Moto => Some(&MOTO),
+            Self::Zigbuild => Some(&ZIGBUILD),
+            Self::Certutil | Self::Chromium | Self::Node | Self::Python => None,
         }
     }
 
-    /// The package that brings it, where a package does.
-    fn package(self) -> Option<&'static str> {
+    /// Its names in `PATH`, best first.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Certutil => &["certutil"],
+            Self::Chromium => {
+                &["google-chrome", "google-chrome-stable", "chromium", "chromium-browser"]
+            }
+            Self::Node => &["node", "nodejs"],
+            Self::Python => &["python3"],
+            Self::CargoLambda | Self::CfnLint | Self::Moto | Self::Zigbuild => &[],
+        }
+    }
+
+    /// The packages that bring it, where packages do.
+    fn packages(self) -> &'static [&'static str] {
         match (self, has_apt()) {
-            (Self::Certutil, true) => Some("libnss3-tools"),
-            (Self::Certutil, false) => Some("nss"),
-            (Self::CfnLint, _) => None,
-            (Self::Chromium, _) => Some("chromium"),
+            (Self::Certutil, true) => &["libnss3-tools"],
+            (Self::Certutil, false) => &["nss"],
+            (Self::Chromium, _) => &["chromium"],
+            (Self::Node, true) => &["nodejs"],
+            (Self::Node, false) => &["node"],
+            (Self::Python, _) => &["python3"],
+            (Self::CargoLambda | Self::CfnLint | Self::Moto | Self::Zigbuild, _) => &[],
         }
     }
 }
 
+/// Installs those of `tools` that are missing, if the caller agrees: by `yes`, by being root, or
+/// on the terminal. `ways_on` are lines to copy for a caller who cannot have them this way.
+pub(crate) fn provide(
+    tools: &[Tool],
+    yes: bool,
+    ways_on: impl Fn(&[Tool]) -> String,
+) -> Result<(), Failure> {
+    let missing: Vec<Tool> = tools.iter().copied().filter(|tool| tool.find().is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let commands = installs(&missing);
+    println!("missing:");
+    for tool in &missing {
+        println!("  {:<14} for {}", tool.name(), tool.purpose());
+    }
+    println!("to install:");
+    for command in &commands {
+        println!("  {}", line_of(command));
+    }
+    if !(yes || is_root() || confirm("install now?")) {
+        return Err(format!("the tools above are missing\n{}", ways_on(&missing)));
+    }
+    install(&missing, commands).map_err(|failure| format!("{failure}\n{}", ways_on(&missing)))?;
+    match missing.iter().find(|tool| tool.find().is_none()) {
+        None => Ok(()),
+        Some(tool) => Err(format!(
+            "{} is still not found; name it by {}=/path\n{}",
+            tool.name(),
+            tool.variable(),
+            ways_on(&missing)
+        )),
+    }
+}
+
 /// Commands that install `missing`, in order.
-pub(crate) fn installs(missing: &[Tool]) -> Vec<Command> {
+fn installs(missing: &[Tool]) -> Vec<Command> {
     let mut commands = Vec::new();
-    let mut packages: Vec<&str> = missing.iter().filter_map(|tool| tool.package()).collect();
-    let python = missing.contains(&Tool::CfnLint);
-    if python && has_apt() && !answers("python3", &["-c", "import ensurepip, venv"]) {
+    let mut packages: Vec<&str> =
+        missing.iter().flat_map(|tool| tool.packages()).copied().collect();
+    let needs_venv = missing.iter().any(|tool| tool.venv().is_some());
+    if needs_venv && has_apt() && !answers("python3", &["-c", "import ensurepip, venv"]) {
         packages.extend(["python3", "python3-venv"]);
     }
     if !packages.is_empty() {
@@ -109,26 +218,16 @@ pub(crate) fn installs(missing: &[Tool]) -> Vec<Command> {
             commands.push(install);
         }
     }
-    if python {
-        let mut make = Command::new("python3");
-        make.args(["-m", "venv", "--clear"]).arg(venv());
-        let mut install = Command::new(venv().join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", CFN_LINT]);
-        commands.extend([make, install]);
-    }
+    commands.extend(missing.iter().filter_map(|tool| tool.venv()).flat_map(Venv::installs));
     commands
 }
 
 /// Runs the commands of [`installs`] and notes what they brought.
-pub(crate) fn install(commands: Vec<Command>) -> Result<(), Failure> {
+fn install(missing: &[Tool], commands: Vec<Command>) -> Result<(), Failure> {
     for mut command in commands {
         run(&mut command)?;
     }
-    if venv().join("bin/cfn-lint").is_file() {
-        std::fs::write(venv().join("installed"), CFN_LINT)
-            .map_err(|error| format!("cannot write below {}: {error}", venv().display()))?;
-    }
-    Ok(())
+    missing.iter().filter_map(|tool| tool.venv()).try_for_each(Venv::note)
 }
 
 /// Installs cargo-deny where cargo installs to, unless it is there.
@@ -147,10 +246,6 @@ pub(crate) fn install_cargo_deny() -> Result<(), Failure> {
     run(&mut install)
 }
 
-fn venv() -> PathBuf {
-    target().join("tools/venv")
-}
-
 fn privileged(program: &str, arguments: &[&str]) -> Command {
     let mut command = if is_root() {
         Command::new(program)
@@ -166,21 +261,31 @@ fn privileged(program: &str, arguments: &[&str]) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::line_of;
+
+    fn lines(missing: &[Tool]) -> Vec<String> {
+        installs(missing).iter().map(line_of).collect()
+    }
 
     #[test]
     fn what_is_missing_comes_by_complete_lines() {
-        let lines: Vec<String> =
-            installs(&[Tool::Certutil, Tool::Chromium]).iter().map(line_of).collect();
-        let all = lines.join("\n");
-        assert!(all.contains("install") && all.contains("chromium"), "{all}");
+        let all = lines(&[Tool::Certutil, Tool::Chromium, Tool::Node, Tool::Python]).join("\n");
+        assert!(all.contains("install"), "{all}");
+        for package in ["chromium", "node", "python3"] {
+            assert!(all.contains(package), "{all}");
+        }
         assert!(installs(&[]).is_empty());
     }
 
     #[test]
-    fn the_linter_lives_below_the_target_folder() {
-        let commands = installs(&[Tool::CfnLint]);
-        let last = line_of(commands.last().unwrap());
-        assert!(last.contains("tools/venv") && last.ends_with(CFN_LINT), "{last}");
+    fn each_program_from_pypi_has_its_own_environment_and_version() {
+        let tools = [Tool::CargoLambda, Tool::CfnLint, Tool::Moto, Tool::Zigbuild];
+        let all = lines(&tools);
+        for tool in tools {
+            let line =
+                all.iter().find(|line| line.contains("pip install") && line.contains(tool.name()));
+            let line = line.unwrap_or_else(|| panic!("{} in {all:?}", tool.name()));
+            assert!(line.contains(&format!("tools/{}", tool.venv().unwrap().name)), "{line}");
+            assert!(line.contains("=="), "{line}");
+        }
     }
 }
