@@ -7,9 +7,13 @@ mod browser;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod diagnostics;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod guide;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

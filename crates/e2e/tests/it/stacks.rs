@@ -1,4 +1,4 @@
-//! Stacks: several in one gateway; and the demo's, which would deploy as they are.
+//! Stacks: several in one gateway; and those that we ship, which would deploy as they are.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,23 +11,29 @@ use crate::harness::tool::tool;
 use crate::harness::ws::{Client, Incoming};
 
 #[test]
-fn the_demo_stacks_pass_the_linter_without_a_word() {
+fn the_shipped_stacks_pass_the_linter_without_a_word() {
+    lint(&[templates("demo/aws"), templates("deploy/aws")].concat());
+}
+
+/// Has the linter read templates; skipped when the caller leaves it out.
+#[track_caller]
+pub(crate) fn lint(files: &[PathBuf]) {
     let Some(linter) = tool("cfn-lint", "CFN_LINT") else { return };
-    let stacks = stacks();
-    assert!(!stacks.is_empty(), "demo/aws holds templates");
-    let output = Command::new(linter).args(&stacks).output().unwrap();
+    let output = Command::new(linter).args(files).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.trim().is_empty(), "{said}{complained}");
 }
 
-fn stacks() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/aws");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+/// The templates of a folder, named from the root; there are some.
+fn templates(folder: &str) -> Vec<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path)
         .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
         .unwrap_or_default();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     files.sort();
+    assert!(!files.is_empty(), "{folder} holds templates");
     files
 }
 
