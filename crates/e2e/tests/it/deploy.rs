@@ -339,16 +339,21 @@ fn a_version_named_after_its_code_is_published_as_the_readme_says() {
 fn several_pages_may_be_named_and_nothing_slips_through_the_list() {
     let mut two = setup("cookie");
     let pages = "PageOrigins=https://ui.example.com,http://ui.wsgate.localhost:3000";
-    two.arguments = vec!["--parameter".to_owned(), pages.to_owned()];
+    let domain = "DomainName=ws.wsgate.localhost";
+    two.arguments = ["--parameter", pages, "--parameter", domain].map(str::to_owned).into();
     let gateway = start(&two);
     let (token, csrf) = (good(), token::csrf("s1", CSRF_KEY));
     let cookies = format!("JWT={token}; CSRF-TOKEN={csrf}");
     let query = format!("?csrf_token={csrf}");
     for origin in [ORIGIN, "http://ui.wsgate.localhost:3000"] {
-        let headers = [("Host", HOST), ("Origin", origin), ("Cookie", &cookies)];
+        let headers = [("Host", "ws.wsgate.localhost"), ("Origin", origin), ("Cookie", &cookies)];
         expect_open(&gateway, &query, &headers, None, "cookie:JWT");
     }
-    let headers = [("Host", HOST), ("Origin", "http://ui.wsgate.localhost"), ("Cookie", &cookies)];
+    let headers = [
+        ("Host", "ws.wsgate.localhost"),
+        ("Origin", "http://ui.wsgate.localhost"),
+        ("Cookie", &cookies),
+    ];
     expect_refused(&gateway, 403, &query, &headers, "another port");
 
     for parameter in
