@@ -11,6 +11,7 @@ mod published;
 mod sound;
 mod total;
 mod vectors;
+mod work;
 mod wycheproof;
 
 use std::sync::LazyLock;

@@ -1,28 +1,8 @@
 //! Whatever the bytes: no panic, and no grant without a checked signature.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use proptest::prelude::*;
 
 use super::*;
-
-/// A library that finds every signature wrong, and counts how often it was asked.
-struct Refuser;
-
-static ASKED: AtomicUsize = AtomicUsize::new(0);
-
-impl Verify for Refuser {
-    fn verify(&self, _message: &[u8], _signature: &[u8]) -> bool {
-        ASKED.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-}
-
-impl Provider for Refuser {
-    fn verifier(&self, _: Algorithm, _: Material<'_>) -> Option<Box<dyn Verify>> {
-        Some(Box::new(Self))
-    }
-}
 
 fn everything() -> Value {
     merged(
@@ -90,10 +70,7 @@ proptest! {
             prop_assert!(now < grant.deadline);
         }
         // The same three steps with a library that refuses everything grant nothing.
-        let mut keys = KeySet::builder(gate.authorizer.config(), &Refuser);
-        keys.add(0, 0, SECRET);
-        keys.csrf_secret(CSRF_SECRET);
-        let (keys, _) = keys.build().unwrap();
+        let keys = work::Library::default().keys(gate.authorizer.config());
         prop_assert!(gate.authorizer.authorize(&request, &keys, now).is_err());
     }
 

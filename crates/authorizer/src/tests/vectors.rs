@@ -205,7 +205,7 @@ fn detached_and_json_forms_are_no_tokens() {
         format!("{HMAC_HEADER}..{HMAC_SIGNATURE}"),
         format!("{UNENCODED_HEADER}..{UNENCODED_SIGNATURE}"),
         json!({ "payload": a3[1], "signatures": [by_rsa, by_ec] }).to_string(),
-        merged(json!({ "payload": a3[1] }), by_ec.clone()).to_string(),
+        merged(json!({ "payload": a3[1] }), by_ec).to_string(),
         partly.to_string(),
         several.to_string(),
     ];
