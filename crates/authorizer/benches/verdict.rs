@@ -1,5 +1,5 @@
 //! A whole verdict (cookie, Origin, CSRF, JWT) next to the bare signature check of the same key by
-//! AWS-LC, in one run.
+//! AWS-LC, in one run; and verdicts by the length of what they read.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
 const NOW: u64 = 1_800_000_000;
@@ -154,5 +154,51 @@ fn gate(contender: &Contender) -> (Authorizer, KeySet) {
     (Authorizer::new(config), keys)
 }
 
-criterion_group!(verdicts, bench);
+/// Verdicts on one part of a request, and on one that is eight times as long. Where the time grows
+/// no faster than the length, the longer one has at least the throughput of the shorter.
+fn by_length(criterion: &mut Criterion) {
+    let contender = contenders().remove(0);
+    let (authorizer, keys) = gate(&contender);
+    let sign = |rest: &str| {
+        let claims = format!(
+            r#"{{"iss":"https://login.example.com","aud":"chat","sub":"u","exp":{}{rest}}}"#,
+            NOW + 600
+        );
+        jwt(&contender.signing.header(None), &claims, &contender.signing).expect("signs")
+    };
+    let short = sign("");
+    let mut group = criterion.benchmark_group("length");
+    for times in [1, 8] {
+        let long_claim = sign(&format!(r#","x":"{}""#, "x".repeat(640 * times)));
+        let members: String = (0..80 * times).map(|n| format!(r#","{n:04}":0"#)).collect();
+        let others = OTHERS.repeat(10 * times).replace("yes", "yes; ");
+        let entries: Vec<_> = (0..15).map(|n| format!("{n:x}{}", "y".repeat(40 * times))).collect();
+        for (name, header, value) in [
+            ("one long claim", "authorization", format!("Bearer {long_claim}")),
+            ("many claims", "authorization", format!("Bearer {}", sign(&members))),
+            ("other cookies", "cookie", others),
+            ("long subprotocols", "sec-websocket-protocol", entries.join(", ")),
+        ] {
+            let bearer = format!("Bearer {short}");
+            let headers: [(&str, &[u8]); 3] = [
+                ("origin", b"https://ui.example.com"),
+                (header, value.as_bytes()),
+                ("authorization", bearer.as_bytes()),
+            ];
+            let headers = if header == "authorization" { &headers[..2] } else { &headers[..] };
+            let request = Request { headers, query: &[], method_arn: "arn:aws:x" };
+            group.throughput(Throughput::Bytes(value.len() as u64));
+            group.bench_function(format!("{name} x{times}"), |bencher| {
+                bencher.iter(|| {
+                    let verdict = authorizer.authorize(black_box(&request), &keys, NOW);
+                    assert!(verdict.is_ok());
+                    verdict
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(verdicts, bench, by_length);
 criterion_main!(verdicts);
