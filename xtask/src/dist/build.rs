@@ -75,6 +75,8 @@ impl Checkout {
     /// Builds the program and reads it.
     pub(super) fn build(&self, arch: Arch) -> Result<Vec<u8>, Failure> {
         let tool = Tool::Zigbuild.find().ok_or("cargo-zigbuild has gone")?;
+        // One that the caller named has its own zig.
+        let ours = tool.starts_with(ZIGBUILD.folder());
         let mut command = Command::new(tool);
         command
             .args(["zigbuild", "--locked", "--profile", "dist"])
@@ -95,9 +97,11 @@ impl Checkout {
             .env("CC_SHELL_ESCAPED_FLAGS", "1")
             .env("CARGO_INCREMENTAL", "0")
             .env("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH)
-            .env("CARGO_ZIGBUILD_PYTHON_PATH", ZIGBUILD.bin("python"))
             .env("CARGO_ZIGBUILD_CACHE_DIR", ZIGBUILD.folder().join("cache"))
             .env("ZIG_GLOBAL_CACHE_DIR", ZIGBUILD.folder().join("cache/zig"));
+        if ours {
+            command.env("CARGO_ZIGBUILD_PYTHON_PATH", ZIGBUILD.bin("python"));
+        }
         run_in(&self.root, &mut command)?;
         let program = self.target.join(arch.target()).join("dist").join(PROGRAM);
         fs::read(&program).map_err(|error| format!("cannot read {}: {error}", program.display()))
@@ -123,7 +127,7 @@ impl Checkout {
     }
 
     /// Folders of this machine that compilers may write into a program, and what they become. Of
-    /// two that hold a file the later counts.
+    /// two that hold a file the compilers take the later, so the inner one must come last.
     fn places(&self) -> Result<Vec<(PathBuf, String)>, Failure> {
         let version = rustc(&["--version", "--verbose"])?;
         let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
@@ -131,14 +135,16 @@ impl Checkout {
         let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let cargo = cargo.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
         let cargo = cargo.ok_or("there is no home folder: set CARGO_HOME")?;
-        Ok(vec![
+        let mut places = vec![
             (cargo, "/cargo".to_owned()),
             (ZIGBUILD.folder(), "/zig".to_owned()),
             // What the standard library was built with, whether or not its source is here.
             (sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", commit.unwrap_or("std"))),
             (self.root.clone(), "/wsgate".to_owned()),
             (self.target.clone(), "/built".to_owned()),
-        ])
+        ];
+        places.sort_by_key(|(from, _)| from.as_os_str().len());
+        Ok(places)
     }
 }
 
@@ -182,17 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_the_source_does_not_reach_the_compilers_output() {
-        let checkout = Checkout { root: "/home/ada/it's mine".into(), target: "/t".into() };
+    fn folders_become_names_and_the_inner_one_counts() {
+        let root = "/home/ada/it's mine".to_owned() + &"/deep".repeat(50);
+        let checkout = Checkout { root: root.clone().into(), target: format!("{root}/t").into() };
         let places = checkout.places().unwrap();
         let flags = flags(&places, "--remap-path-prefix=");
-        let last = &flags[flags.len() - 2..];
-        assert_eq!(
-            last,
-            ["--remap-path-prefix=/home/ada/it's mine=/wsgate", "--remap-path-prefix=/t=/built"]
-        );
+        let want = [
+            format!("--remap-path-prefix={root}=/wsgate"),
+            format!("--remap-path-prefix={root}/t=/built"),
+        ];
+        assert_eq!(flags[flags.len() - 2..], want);
+        assert!(flags.iter().any(|flag| flag.ends_with("=/cargo")), "{flags:?}");
         let text = c_flags(&places).into_string().unwrap();
-        assert!(text.contains(r" '-ffile-prefix-map=/home/ada/it'\''s mine=/wsgate' "), "{text}");
+        assert!(text.contains(r" '-ffile-prefix-map=/home/ada/it'\''s mine/deep"), "{text}");
+        assert!(text.ends_with("/t=/built'"), "{text}");
     }
 
     #[test]
