@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::https::{Client, FetchError, send};
-use crate::settings::SourceError;
+use crate::source::SourceError;
 
 mod environment;
 mod failure;

@@ -89,16 +89,14 @@ impl<'a> Event<'a> {
         &self.method_arn.0
     }
 
-    /// Shows the event to `look` as the decision wants to see it.
-    pub fn with_request<T>(&self, look: impl FnOnce(&authorizer::Request<'_>) -> T) -> T {
-        let headers: Vec<_> =
-            flat(&self.headers).map(|(name, value)| (name, value.as_bytes())).collect();
-        let query: Vec<_> = flat(&self.query).collect();
-        look(&authorizer::Request {
-            headers: &headers,
-            query: &query,
-            method_arn: self.method_arn(),
-        })
+    /// All header lines, as the decision wants to see them.
+    pub fn headers(&self) -> Vec<(&str, &[u8])> {
+        flat(&self.headers).map(|(name, value)| (name, value.as_bytes())).collect()
+    }
+
+    /// All query parameters, as the decision wants to see them.
+    pub fn query(&self) -> Vec<(&str, &str)> {
+        flat(&self.query).collect()
     }
 }
 
@@ -199,18 +197,18 @@ fn flat<'l>(lines: &'l Lines<'_>) -> impl Iterator<Item = (&'l str, &'l str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     #[track_caller]
     fn headers(event: &str) -> Result<Vec<(String, String)>, EventError> {
         let event = Event::parse(event.as_bytes())?;
-        Ok(event.with_request(|request| {
-            let lines = request.headers.iter();
-            lines
-                .map(|(n, v)| (n.to_string(), String::from_utf8(v.to_vec()).unwrap()))
-                .chain(request.query.iter().map(|(n, v)| (format!("?{n}"), v.to_string())))
-                .collect()
-        }))
+        let text = |v: &[u8]| String::from_utf8(v.to_vec()).unwrap();
+        let headers = event.headers().into_iter().map(|(n, v)| (n.to_owned(), text(v)));
+        let query = event.query().into_iter().map(|(n, v)| (format!("?{n}"), v.to_owned()));
+        Ok(headers.chain(query).collect())
     }
 
     fn lines(lines: &[(&str, &str)]) -> Result<Vec<(String, String)>, EventError> {
@@ -248,8 +246,7 @@ mod tests {
         let (name, values) = ("n".repeat(20_000), vec![r#""""#; 200_000].join(","));
         let event = format!(r#"{START},"multiValueHeaders":{{"{name}":[{values}]}}}}"#);
         let event = Event::parse(event.as_bytes()).unwrap();
-        let count = event.with_request(|request| request.headers.len());
-        assert_eq!(count, 200_000);
+        assert_eq!(event.headers().len(), 200_000);
     }
 
     #[test]
@@ -289,5 +286,26 @@ mod tests {
         assert!(!format!("{parsed:?}").contains("hunter2"));
         let wrong = r#"{"type":"REQUEST","headers":"hunter2"}"#;
         assert!(!Event::parse(wrong.as_bytes()).unwrap_err().to_string().contains("hunter2"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// A damaged event is an error, or is JSON still and has no more lines than places for them.
+        #[test]
+        fn a_damaged_event_is_read_or_refused(
+            at in any::<Index>(), cut in 0_usize..8, by in r#"[\[\]{}":,\\0-9a-z]{0,8}"#,
+        ) {
+            let whole = format!(
+                r#"{START},"headers":{{"Cookie":"a"}},"multiValueHeaders":{{"Cookie":["a","\u0062"]}},
+                "queryStringParameters":{{"q":"1"}},"requestContext":{{"a":[1,null]}}}}"#
+            );
+            let at = at.index(whole.len());
+            let event = format!("{}{by}{}", &whole[..at], &whole[whole.len().min(at + cut)..]);
+            if let Ok(lines) = headers(&event) {
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&event).is_ok());
+                prop_assert!(lines.len() <= event.len() / 2);
+            }
+        }
     }
 }

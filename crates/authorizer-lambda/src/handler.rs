@@ -1,37 +1,38 @@
 //! The function itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use authorizer::{Authorizer, Denial, Grant, KeySet, Request};
+use authorizer::{Authorizer, Config, ConfigError, DelegateAnswer, Denial, Evidence, Grant};
+use authorizer::{Rejected, Request, VerifiedClaims, Warning};
 use serde_json::Value;
 
+use crate::delegate::{Delegate, DelegateError, content_type};
 use crate::event::{self, Event, EventError};
+use crate::keyring::{Keyring, Keys};
+use crate::source::Sources;
 
-/// The decision with its keys, which can be replaced while it works.
+/// The decision, with the keys or the delegate that it needs.
 #[derive(Debug)]
 pub struct Handler {
     authorizer: Authorizer,
-    keys: ArcSwap<Keys>,
+    keyring: Keyring,
+    delegate: Option<Delegate>,
 }
 
-/// One generation of keys.
-#[derive(Debug)]
-pub struct Keys {
-    /// Unique in this process, and rising; part of a cache's key, so that no verdict outlives the
-    /// keys it was made with.
-    pub generation: u64,
-    /// The keys.
-    pub set: KeySet,
-}
-
-impl Keys {
-    /// The next generation.
-    pub fn new(set: KeySet) -> Self {
-        static GENERATIONS: AtomicU64 = AtomicU64::new(1);
-        Self { generation: GENERATIONS.fetch_add(1, Ordering::Relaxed), set }
-    }
+/// Why there is no grant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The request does not deserve one.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The delegate gave no verdict.
+    #[error(transparent)]
+    Delegate(#[from] DelegateError),
+    /// The keys are too old to be believed: their source has been down for longer than
+    /// `stale_max`.
+    #[error("the keys could not be refreshed for longer than stale_max")]
+    KeysStale,
 }
 
 /// The function's answer, with what only the log may know.
@@ -51,6 +52,9 @@ pub enum HandlerError {
     /// The event is not what API Gateway sends.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// There is no verdict; never [`Refusal::Denied`].
+    #[error(transparent)]
+    Failed(Refusal),
     /// The client may try again with other credentials.
     #[error("Unauthorized")]
     Unauthorized(Denial),
@@ -66,16 +70,45 @@ impl HandlerError {
     /// The reason, for the log only.
     pub fn denial(&self) -> Option<Denial> {
         match self {
-            Self::Event(_) => None,
+            Self::Event(_) | Self::Failed(_) => None,
             Self::Unauthorized(denial) => Some(*denial),
         }
     }
 }
 
 impl Handler {
-    /// A handler that starts with `keys`.
-    pub fn new(authorizer: Authorizer, keys: Keys) -> Self {
-        Self { authorizer, keys: ArcSwap::from_pointee(keys) }
+    /// Reads the keys that `config` names, all errors at once. `now` in epoch seconds, here and
+    /// everywhere below.
+    pub async fn load(
+        config: Config,
+        sources: Arc<dyn Sources>,
+        now: u64,
+    ) -> Result<(Self, Vec<Warning>), Vec<ConfigError>> {
+        const PATH: &str = "authorizer.delegate.url";
+        let mut errors = Vec::new();
+        let delegate = config.delegate().and_then(|settings| match sources.client() {
+            Ok(client) => {
+                let delegate = Delegate::new(settings, client);
+                if delegate.is_none() {
+                    errors.push(ConfigError::new(PATH, "is not an address that can be asked"));
+                }
+                delegate
+            }
+            Err(error) => {
+                errors.push(ConfigError::new(PATH, format!("cannot be asked: {error}")));
+                None
+            }
+        });
+        match Keyring::load(&config, sources, now).await {
+            Ok((keyring, warnings)) if errors.is_empty() => {
+                Ok((Self { authorizer: Authorizer::new(config), keyring, delegate }, warnings))
+            }
+            Ok(_) => Err(errors),
+            Err(more) => {
+                errors.extend(more);
+                Err(errors)
+            }
+        }
     }
 
     /// The decision without its keys.
@@ -83,39 +116,122 @@ impl Handler {
         &self.authorizer
     }
 
-    /// The present keys, for a decision in steps; all steps of one decision use the same.
+    /// The present keys.
     pub fn keys(&self) -> Arc<Keys> {
-        self.keys.load_full()
+        self.keyring.keys()
     }
 
-    /// Replaces the keys; decisions under way end with the old ones.
-    pub fn replace_keys(&self, keys: Keys) {
-        self.keys.store(Arc::new(keys));
+    /// The typed call.
+    pub async fn authorize(&self, request: &Request<'_>, now: u64) -> Result<Grant, Refusal> {
+        let evidence = self.authorizer.read(request)?;
+        self.decide(evidence, now).await
     }
 
-    /// The typed call; `now` in epoch seconds.
-    pub fn authorize(&self, request: &Request<'_>, now: u64) -> Result<Grant, Denial> {
-        self.authorizer.authorize(request, &self.keys.load().set, now)
+    /// Steps two and three, for a caller who has taken the first to look into its cache.
+    pub async fn decide(&self, evidence: Evidence<'_>, now: u64) -> Result<Grant, Refusal> {
+        let (claims, keys) = match &self.delegate {
+            Some(delegate) => (self.ask(delegate, &evidence, now).await?, self.keys()),
+            None => self.verify(&evidence, now).await?,
+        };
+        if self.keyring.is_stale(claims.issuer(), now) {
+            return Err(Refusal::KeysStale);
+        }
+        Ok(self.authorizer.grant(evidence, &claims, &keys.set)?)
     }
 
-    /// The JSON call: takes the event, returns the answer; `now` in epoch seconds.
-    pub fn handle_json(&self, event: &[u8], now: u64) -> Result<Vec<u8>, HandlerError> {
-        self.answer(event, now).map(|answer| answer.json)
+    /// The grant of a token that came over an open connection, to renew its session.
+    pub async fn renew(&self, token: &str, now: u64) -> Result<Grant, Refusal> {
+        let evidence = self.authorizer.renewal(token)?;
+        self.decide(evidence, now).await
+    }
+
+    /// The JSON call: takes the event, returns the answer.
+    pub async fn handle_json(&self, event: &[u8], now: u64) -> Result<Vec<u8>, HandlerError> {
+        self.answer(event, now).await.map(|answer| answer.json)
     }
 
     /// The JSON call, with what belongs into the log.
-    pub fn answer(&self, event: &[u8], now: u64) -> Result<Answer, HandlerError> {
+    pub async fn answer(&self, event: &[u8], now: u64) -> Result<Answer, HandlerError> {
         let event = Event::parse(event)?;
         let arn = event.method_arn();
-        let (json, denial, report_only_hits) =
-            match event.with_request(|request| self.authorize(request, now)) {
-                Ok(grant) => (event::allow(&grant, arn), None, grant.report_only_hits),
-                Err(denial) if denial.status() == 401 => {
-                    return Err(HandlerError::Unauthorized(denial));
-                }
-                Err(denial) => (event::deny(arn), Some(denial), Vec::new()),
-            };
+        let (headers, query) = (event.headers(), event.query());
+        let request = Request { headers: &headers, query: &query, method_arn: arn };
+        let (json, denial, report_only_hits) = match self.authorize(&request, now).await {
+            Ok(grant) => (event::allow(&grant, arn), None, grant.report_only_hits),
+            Err(Refusal::Denied(denial)) if denial.status() == 401 => {
+                return Err(HandlerError::Unauthorized(denial));
+            }
+            Err(Refusal::Denied(denial)) => (event::deny(arn), Some(denial), Vec::new()),
+            Err(refusal @ (Refusal::Delegate(_) | Refusal::KeysStale)) => {
+                return Err(HandlerError::Failed(refusal));
+            }
+        };
         Ok(Answer { json: bytes(&json), denial, report_only_hits })
+    }
+
+    /// Reads keys again that are not fresh any more, and waits for it; costs nothing while all
+    /// are. For a process that is frozen between its invocations.
+    pub async fn refresh_due(&self, now: u64) {
+        self.keyring.refresh_due(self.authorizer.config(), now).await;
+    }
+
+    /// Keeps the keys fresh for as long as it is polled; `clock` gives epoch seconds.
+    pub async fn keep_fresh(&self, clock: impl Fn() -> u64) {
+        loop {
+            let due_at = self.keyring.due_at();
+            if due_at == u64::MAX {
+                // Nothing here ever changes.
+                return;
+            }
+            // Short enough for a clock that is set, long enough not to matter.
+            let pause = due_at.saturating_sub(clock()).clamp(1, 60);
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            self.refresh_due(clock()).await;
+        }
+    }
+
+    async fn verify(
+        &self,
+        evidence: &Evidence<'_>,
+        now: u64,
+    ) -> Result<(VerifiedClaims, Arc<Keys>), Refusal> {
+        let keys = self.keys();
+        let denial = match self.authorizer.verify(evidence, &keys.set, now) {
+            Ok(claims) => return Ok((claims, keys)),
+            Err(denial) => denial,
+        };
+        if !matches!(denial, Denial::TokenAlgorithm | Denial::TokenKey) {
+            return Err(denial.into());
+        }
+        let Some(issuer) = self.authorizer.unknown_key(evidence, &keys.set) else {
+            return Err(denial.into());
+        };
+        let config = self.authorizer.config();
+        match self.keyring.find_newer(config, issuer, keys.generation, now).await {
+            Some(keys) => Ok((self.authorizer.verify(evidence, &keys.set, now)?, keys)),
+            None => Err(denial.into()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        delegate: &Delegate,
+        evidence: &Evidence<'_>,
+        now: u64,
+    ) -> Result<VerifiedClaims, Refusal> {
+        let judge = |answer: &crate::https::Answer| {
+            let answer = DelegateAnswer {
+                status: answer.status.as_u16(),
+                content_type: content_type(answer),
+                body: &answer.body,
+            };
+            match self.authorizer.accept_delegate(evidence, answer, now) {
+                Ok(claims) => Ok(Ok(claims)),
+                Err(Rejected::Denied(denial)) => Ok(Err(denial)),
+                Err(Rejected::Failed(reason)) => Err(reason),
+            }
+        };
+        Ok(delegate.ask(evidence.credential(), judge).await??)
     }
 }
 

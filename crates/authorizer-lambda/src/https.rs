@@ -3,6 +3,7 @@
 //! Plain HTTP goes to this machine only. Redirects are not followed, proxies not asked.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -70,6 +71,21 @@ pub fn client(roots: Option<&[u8]>) -> Result<Client, RootsError> {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
         .build(https))
+}
+
+/// Makes a client that trusts what `SSL_CERT_FILE` names, as other programs do; without that
+/// variable, the public authorities. `variable` looks into the environment.
+pub fn client_from(
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Client, crate::SourceError> {
+    let failed = |path: &OsString, reason: &dyn std::fmt::Display| {
+        crate::SourceError::Failed(format!("SSL_CERT_FILE {}: {reason}", path.display()))
+    };
+    let Some(path) = variable("SSL_CERT_FILE").filter(|path| !path.is_empty()) else {
+        return Ok(client(None).expect("only a bundle can be wrong"));
+    };
+    let pem = std::fs::read(&path).map_err(|error| failed(&path, &error))?;
+    client(Some(&pem)).map_err(|error| failed(&path, &error))
 }
 
 /// Why a bundle of certificates cannot be used.

@@ -5,10 +5,16 @@
 //! [typed call](Handler::authorize) and the [JSON one](Handler::handle_json) agree.
 
 pub mod aws;
+mod delegate;
 pub mod event;
 mod handler;
 pub mod https;
+mod keyring;
 pub mod settings;
+mod source;
 
-pub use handler::{Answer, Handler, HandlerError, Keys};
-pub use settings::{Loaded, SourceError, Sources, load};
+pub use delegate::DelegateError;
+pub use handler::{Answer, Handler, HandlerError, Refusal};
+pub use keyring::Keys;
+pub use settings::{Loaded, load};
+pub use source::{Reading, SourceError, Sources};

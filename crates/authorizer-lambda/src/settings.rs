@@ -6,34 +6,14 @@
 //! it: tables are merged, anything else is replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use authorizer::config::{KeySpec, Source};
-use authorizer::{Authorizer, AwsLc, Config, ConfigError, KeySet, Warning};
+use authorizer::config::Source;
+use authorizer::{Config, ConfigError, Warning};
 use serde_json::{Map, Value};
 
-use crate::handler::{Handler, Keys};
-
-/// Where contents come from. The caller decides what is reachable: the process environment of a
-/// deployed function, or the environment and parameters of a function resource.
-pub trait Sources {
-    /// The value of an environment variable.
-    fn env(&self, name: &str) -> Result<Vec<u8>, SourceError>;
-    /// The content of a file.
-    fn file(&self, path: &str) -> Result<Vec<u8>, SourceError>;
-    /// The value of an SSM parameter, decrypted.
-    fn parameter(&self, name: &str) -> Result<Vec<u8>, SourceError>;
-}
-
-/// Why a content could not be had.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SourceError {
-    /// There is no such thing.
-    #[error("does not exist")]
-    Absent,
-    /// Asking failed; the text says why, without secrets.
-    #[error("cannot be read: {0}")]
-    Failed(String),
-}
+use crate::handler::Handler;
+use crate::source::{self, Sources};
 
 /// What [`load`] made.
 #[derive(Debug)]
@@ -44,20 +24,19 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Bytes of one content: any key, and any configuration, is much smaller.
-const CONTENT_BYTES_MAX: usize = 256 * 1024;
-
 /// Reads configuration and keys, and reports every error at once.
 ///
 /// `environment` is that of the function; variables that do not begin with `WSGATE_AUTHORIZER` are
 /// not looked at. `layers` are the contents of `[authorizer]` tables, each overriding those before.
-pub fn load(
+/// `now` in epoch seconds.
+pub async fn load(
     environment: &BTreeMap<String, String>,
     layers: &[&toml::Table],
-    sources: &dyn Sources,
+    sources: Arc<dyn Sources>,
+    now: u64,
 ) -> Result<Loaded, Vec<ConfigError>> {
     let mut errors = Vec::new();
-    let mut tree = read_document(environment, sources, &mut errors);
+    let mut tree = read_document(environment, &*sources, &mut errors).await;
     apply_variables(environment, &mut tree, &mut errors);
     for layer in layers {
         merge(&mut tree, from_toml_table(layer));
@@ -67,91 +46,16 @@ pub fn load(
         return Err(errors);
     }
     let (config, mut warnings) = Config::read(&Value::Object(tree))?;
-    let (keys, more) = load_keys(&config, sources)?;
+    let (handler, more) = Handler::load(config, sources, now).await?;
     warnings.extend(more);
-    Ok(Loaded { handler: Handler::new(Authorizer::new(config), Keys::new(keys)), warnings })
-}
-
-/// Reads the keys that `config` names; to be called again when they may have changed.
-pub fn load_keys(
-    config: &Config,
-    sources: &dyn Sources,
-) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
-    let provider = AwsLc;
-    let mut builder = KeySet::builder(config, &provider);
-    let mut errors = Vec::new();
-    for (n, issuer) in config.issuers().iter().enumerate() {
-        for (m, key) in issuer.keys.iter().enumerate() {
-            let content = match key {
-                KeySpec::Jwks(_) => Err(unavailable("jwks:")),
-                KeySpec::Oidc(_) => Err(unavailable("oidc:")),
-                KeySpec::Static(_, source) => read_source(source, sources),
-            };
-            match content {
-                Ok(content) => builder.add(n, m, &content),
-                Err(error) => {
-                    errors.push(error.at(format!("authorizer.issuers[{n}].keys[{m}]")));
-                }
-            }
-        }
-    }
-    if let Some(source) = config.csrf_secret() {
-        match read_source(source, sources) {
-            Ok(content) => builder.csrf_secret(&content),
-            Err(error) => errors.push(error.at("authorizer.csrf.secret".to_owned())),
-        }
-    }
-    if errors.is_empty() {
-        return builder.build();
-    }
-    errors.extend(builder.errors());
-    Err(errors)
-}
-
-/// A mistake whose place is not known yet.
-struct Misplaced {
-    message: String,
-    hint: Option<&'static str>,
-}
-
-impl Misplaced {
-    fn at(self, path: String) -> ConfigError {
-        let error = ConfigError::new(path, self.message);
-        match self.hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    }
-}
-
-fn unavailable(kind: &str) -> Misplaced {
-    Misplaced {
-        message: format!("{kind} is not available in this version"),
-        hint: Some("pem:, jwk: or hmac: with env:, file: or ssm:"),
-    }
-}
-
-fn read_source(source: &Source, sources: &dyn Sources) -> Result<Vec<u8>, Misplaced> {
-    let content = match source {
-        Source::Env(name) => sources.env(name),
-        Source::File(path) => sources.file(path),
-        Source::Ssm(name) => sources.parameter(name),
-        Source::SecretsManager(_) => return Err(unavailable("secretsmanager:")),
-    };
-    let content =
-        content.map_err(|error| Misplaced { message: format!("{source} {error}"), hint: None })?;
-    if CONTENT_BYTES_MAX < content.len() {
-        let message = format!("{source} is longer than {CONTENT_BYTES_MAX} bytes");
-        return Err(Misplaced { message, hint: None });
-    }
-    Ok(content)
+    Ok(Loaded { handler, warnings })
 }
 
 const PREFIX: &str = "WSGATE_AUTHORIZER";
 const DOCUMENT: &str = "WSGATE_AUTHORIZER_TOML";
 const DOCUMENT_PARAMETER: &str = "WSGATE_AUTHORIZER_SSM";
 
-fn read_document(
+async fn read_document(
     environment: &BTreeMap<String, String>,
     sources: &dyn Sources,
     errors: &mut Vec<ConfigError>,
@@ -159,20 +63,13 @@ fn read_document(
     let (path, text) = match (environment.get(DOCUMENT), environment.get(DOCUMENT_PARAMETER)) {
         (None, None) => return Map::new(),
         (Some(text), None) => (DOCUMENT, text.clone()),
-        (None, Some(name)) => {
-            let content = read_source(&Source::Ssm(name.clone()), sources);
-            let text = content.and_then(|content| {
-                String::from_utf8(content)
-                    .map_err(|_| Misplaced { message: "is not text".to_owned(), hint: None })
-            });
-            match text {
-                Ok(text) => (DOCUMENT_PARAMETER, text),
-                Err(error) => {
-                    errors.push(error.at(DOCUMENT_PARAMETER.to_owned()));
-                    return Map::new();
-                }
+        (None, Some(name)) => match read_parameter(name, sources).await {
+            Ok(text) => (DOCUMENT_PARAMETER, text),
+            Err(message) => {
+                errors.push(ConfigError::new(DOCUMENT_PARAMETER, message));
+                return Map::new();
             }
-        }
+        },
         (Some(_), Some(_)) => {
             let message = format!("{DOCUMENT} and {DOCUMENT_PARAMETER} are both set");
             errors.push(ConfigError::new(DOCUMENT_PARAMETER, message).with_hint("one of them"));
@@ -183,6 +80,11 @@ fn read_document(
         errors.extend(wrong);
         Map::new()
     })
+}
+
+async fn read_parameter(name: &str, sources: &dyn Sources) -> Result<String, String> {
+    let content = source::read(&Source::Ssm(name.to_owned()), sources).await?;
+    String::from_utf8(content.bytes.expose().to_vec()).map_err(|_| "is not text".to_owned())
 }
 
 /// The `[authorizer]` table of a document, which must hold nothing else.
@@ -212,8 +114,9 @@ fn parse_document(path: &str, text: &str) -> Result<Map<String, Value>, Vec<Conf
 }
 
 /// Keys whose values are lists or tables.
-const STRUCTURED: [&str; 10] = [
+const STRUCTURED: [&str; 11] = [
     "context_claims",
+    "cookies",
     "issuers",
     "origins",
     "protocol_markers",

@@ -63,7 +63,7 @@ impl Config {
         self.delegate.as_ref()
     }
 
-    /// How long keys from elsewhere may serve after they were last read, in seconds: while their
+    /// How long keys from elsewhere serve when they are fresh no more, in seconds: while their
     /// source is down. Default a day.
     pub fn stale_max(&self) -> u64 {
         self.stale_max

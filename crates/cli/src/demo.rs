@@ -13,7 +13,7 @@ use demo::{
 };
 use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, LocalCertificates, server_config};
-use gateway::client::client;
+
 use gateway::listener::Policy as ListenerPolicy;
 use gateway::server::{BindError, bind};
 use gateway::settings::{ManagementKey, Settings};
@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use crate::Exit;
 use crate::arguments::Demo;
 use crate::directory::{self, AdminFile};
-use crate::load::{Request, load};
+use crate::load::{Request, client, load};
 use crate::output::{findings, talk};
 use crate::serve::{certificates, runtime, signals, start_logs};
 
@@ -54,7 +54,7 @@ async fn everything(arguments: &Demo) -> anyhow::Result<Exit> {
     let scheme = if arguments.tls { Scheme::Tls } else { Scheme::Plain };
     let site = backend.site(PARENT_DOMAIN, scheme);
     let secrets = Secrets::fresh();
-    let client = client();
+    let client = client()?;
     let request = Request {
         templates: TEMPLATES.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
         config: None,
@@ -68,7 +68,7 @@ async fn everything(arguments: &Demo) -> anyhow::Result<Exit> {
         environment: Vec::new(),
         client: &client,
     };
-    let loaded = load(request, |settings| configure(settings, &secrets, &site.ui_origin()));
+    let loaded = load(request, |settings| configure(settings, &secrets, &site.ui_origin())).await;
     findings(&loaded.sources, &loaded.diagnostics);
     if loaded.has_errors() {
         return Ok(Exit::Rejected);

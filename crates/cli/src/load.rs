@@ -38,7 +38,7 @@ impl Loaded {
 
 /// Loads everything and collects every finding. `adjust` lays flags over the
 /// configuration.
-pub(crate) fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings)) -> Loaded {
+pub(crate) async fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings)) -> Loaded {
     let mut sources = Sources::default();
     for (name, text) in request.templates {
         sources.add(name, text);
@@ -62,7 +62,7 @@ pub(crate) fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings)) -> 
     let (model, findings) = api_model::resolve(&stacks, settings.compat);
     diagnostics.list.extend(findings.list);
     let lenders = Lenders { client: request.client, secrets: &Process };
-    let (snapshot, findings) = Snapshot::build(&model, settings, lenders);
+    let (snapshot, findings) = Snapshot::build(&model, settings, lenders).await;
     diagnostics.list.extend(findings.list);
     diagnostics.list.sort_by_key(|diagnostic| (diagnostic.span, diagnostic.severity));
     Loaded { sources, diagnostics, model, snapshot }
@@ -72,6 +72,11 @@ fn ssm_parameters(settings: &Settings) -> BTreeMap<String, String> {
     let text =
         |secret: &gateway::sigv4::Secret| String::from_utf8_lossy(secret.expose()).into_owned();
     settings.parameters.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+/// The client for everything that leaves the process.
+pub(crate) fn client() -> anyhow::Result<gateway::client::Client> {
+    Ok(gateway::client::client(&|name| std::env::var_os(name))?)
 }
 
 /// The process environment and its files.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use api_model::Model;
 use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, FileCertificates, LocalCertificates, server_config};
-use gateway::client::client;
+use gateway::client::Client;
 use gateway::listener::{Policy, Tls};
 use gateway::server::bind;
 use gateway::settings::Listen;
@@ -20,18 +20,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Exit;
 use crate::arguments::Serve;
 use crate::directory::{self, AdminFile};
-use crate::load::{Loaded, Request, load, overrides, read};
+use crate::load::{Loaded, Request, client, load, overrides, read};
 use crate::output::{data, findings, talk};
 use crate::watch::Watch;
 
 /// Serves until a signal.
 pub(crate) fn run(arguments: &Serve) -> anyhow::Result<Exit> {
-    let client = client();
+    let client = client()?;
+    let runtime = runtime()?;
     // The first look comes before the reading, so that no change falls in between.
     let files = arguments.watch.then(|| {
         Watch::new(arguments.templates.iter().chain(&arguments.config).cloned().collect())
     });
-    let loaded = match load_files(arguments, &client) {
+    let loaded = match runtime.block_on(load_files(arguments, &client)) {
         Ok(loaded) => loaded,
         Err(errors) => {
             for error in errors {
@@ -45,7 +46,7 @@ pub(crate) fn run(arguments: &Serve) -> anyhow::Result<Exit> {
         return Ok(Exit::Rejected);
     }
     start_logs(&loaded.snapshot.settings);
-    runtime()?.block_on(serve(arguments, loaded, client, files))
+    runtime.block_on(serve(arguments, loaded, client, files))
 }
 
 /// A runtime with one worker per core.
@@ -68,7 +69,7 @@ pub(crate) fn start_logs(settings: &Settings) {
     drop(if settings.telemetry.json { builder.json().try_init() } else { builder.try_init() });
 }
 
-fn load_files(arguments: &Serve, client: &gateway::client::Client) -> Result<Loaded, Vec<String>> {
+async fn load_files(arguments: &Serve, client: &Client) -> Result<Loaded, Vec<String>> {
     let templates = read(&arguments.templates);
     let config = read(arguments.config.as_slice());
     let (templates, config) = match (templates, config) {
@@ -88,14 +89,15 @@ fn load_files(arguments: &Serve, client: &gateway::client::Client) -> Result<Loa
         environment: overrides(),
         client,
     };
-    Ok(load(request, |settings| {
+    let adjust = |settings: &mut Settings| {
         if !arguments.listen.is_empty() {
             settings.listen.addresses.clone_from(&arguments.listen);
         }
         if let Some(admin) = arguments.admin {
             settings.admin.listen = admin;
         }
-    }))
+    };
+    Ok(load(request, adjust).await)
 }
 
 fn report(loaded: &Loaded) {
@@ -110,7 +112,7 @@ fn report(loaded: &Loaded) {
 async fn serve(
     arguments: &Serve,
     loaded: Loaded,
-    client: gateway::client::Client,
+    client: Client,
     files: Option<Watch>,
 ) -> anyhow::Result<Exit> {
     if loaded.model.stages.is_empty() {
@@ -132,7 +134,7 @@ async fn serve(
     let listeners = bind_all(&listen.addresses, is_default)?;
     let admin = bind(admin_settings.listen)?;
     let token = admin_settings.token.map_or_else(AdminToken::fresh, AdminToken::new);
-    let gateway = Gateway::new(loaded.snapshot, client, &directory::id_key()?);
+    let gateway = Gateway::new(loaded.snapshot, client.clone(), &directory::id_key()?);
     let tls = certificates(&gateway, &listen, arguments.ca_domain.clone())?;
     let addresses: Vec<SocketAddr> =
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
@@ -157,7 +159,7 @@ async fn serve(
     }
     let watcher = files.map(|files| {
         let (gateway, arguments) = (Arc::clone(&gateway), arguments.clone());
-        tokio::spawn(watch(gateway, arguments, files))
+        tokio::spawn(watch(gateway, arguments, client, files))
     });
     server.run(stop, now).await;
     if let Some(watcher) = watcher {
@@ -167,11 +169,10 @@ async fn serve(
 }
 
 /// Reloads when a file changes; an invalid change is told and the old serves on.
-async fn watch(gateway: Arc<Gateway>, arguments: Serve, mut files: Watch) {
-    let client = client();
+async fn watch(gateway: Arc<Gateway>, arguments: Serve, client: Client, mut files: Watch) {
     loop {
         files.changed().await;
-        match load_files(&arguments, &client) {
+        match load_files(&arguments, &client).await {
             Ok(loaded) => {
                 report(&loaded);
                 if loaded.has_errors() || loaded.model.stages.is_empty() {

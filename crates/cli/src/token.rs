@@ -16,8 +16,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::arguments::{Inspect, Mint, Token};
-use crate::load::{Loaded, Request, load, overrides, read};
+use crate::load::{Loaded, Request, client, load, overrides, read};
 use crate::output::{data, findings, talk};
+use crate::serve::runtime;
 
 /// Makes or reads a token.
 pub(crate) fn run(verb: Token) -> anyhow::Result<Exit> {
@@ -70,7 +71,7 @@ fn find_authority(arguments: &Mint) -> anyhow::Result<Option<Authority>> {
     let texts = |paths: &[std::path::PathBuf]| {
         read(paths).map_err(|errors| anyhow::anyhow!(errors.join("\n")))
     };
-    let client = gateway::client::client();
+    let client = client()?;
     let request = Request {
         templates: texts(&arguments.template)?,
         config: texts(arguments.config.as_slice())?.pop(),
@@ -81,7 +82,7 @@ fn find_authority(arguments: &Mint) -> anyhow::Result<Option<Authority>> {
         environment: overrides(),
         client: &client,
     };
-    let loaded = load(request, |_| {});
+    let loaded = runtime()?.block_on(load(request, |_| {}));
     if loaded.has_errors() && !arguments.template.is_empty() {
         findings(&loaded.sources, &loaded.diagnostics);
         return Ok(None);

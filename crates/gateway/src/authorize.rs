@@ -13,7 +13,7 @@ use api_model::Compat;
 use api_model::api::Authorizer;
 use api_model::policy::{Access, Policy, Verdict as PolicyVerdict};
 use authorizer::{Denial, Evidence, Grant, Protocol};
-use authorizer_lambda::Handler;
+use authorizer_lambda::{Handler, Refusal};
 use lambda_host::InvokeError;
 use session::event::{AuthorizerResult, authorizer_event, method_arn, parse_authorizer_result};
 use session::identity::{identity_values, is_volatile};
@@ -199,16 +199,15 @@ async fn ask_builtin(
     };
     let protocol = Some(evidence.protocol());
     let ttl = snapshot.settings.cache.ttl;
-    let keys = handler.keys();
-    let decide = |evidence: Evidence<'_>| {
+    let generation = handler.keys().generation;
+    let decide = async |evidence: Evidence<'_>| {
         let now = clock::epoch_seconds();
-        let claims = handler.authorizer().verify(&evidence, &keys.set, now);
-        let decision =
-            claims.and_then(|claims| handler.authorizer().grant(evidence, &claims, &keys.set));
+        // Bounded: by the delegate's timeout, or by that of fetching keys.
+        let decision = handler.decide(evidence, now).await;
         outcome(decision, ttl, now, &operation.connection.api_id)
     };
     if snapshot.settings.compat == Compat::Aws || ttl.is_zero() {
-        let verdict = match decide(evidence) {
+        let verdict = match decide(evidence).await {
             Outcome::Denial { value, .. }
             | Outcome::Grant { value, .. }
             | Outcome::Uncached(value) => value,
@@ -218,7 +217,7 @@ async fn ask_builtin(
     let mut fingerprint = Some(
         Fingerprint::new("authorizer")
             .part(handler.authorizer().config_fingerprint())
-            .number(keys.generation)
+            .number(generation)
             .part(&operation.connection.api_id)
             .part(&operation.stage.name)
             .part(&config.logical_id),
@@ -227,7 +226,7 @@ async fn ask_builtin(
         fingerprint = fingerprint.take().map(|fingerprint| fingerprint.part(part));
     });
     let key = fingerprint.take().expect("put back after each part").finish();
-    match gateway.cache.get_or_ask(key, async { decide(evidence) }).await {
+    match gateway.cache.get_or_ask(key, decide(evidence)).await {
         Ok(answer) => {
             Asked { verdict: answer.value, how: answer.how, asked_at: answer.asked_at, protocol }
         }
@@ -237,7 +236,7 @@ async fn ask_builtin(
 
 /// What a decision means for the cache.
 fn outcome(
-    decision: Result<Grant, Denial>,
+    decision: Result<Grant, Refusal>,
     ttl: Duration,
     now: u64,
     api_id: &str,
@@ -257,7 +256,13 @@ fn outcome(
             }
             Outcome::Grant { value, bytes, ttl: ttl.min(left), tag }
         }
-        Err(denial) => Outcome::Denial { value: Verdict::Refused(denial.into()), bytes: 64, ttl },
+        Err(Refusal::Denied(denial)) => {
+            Outcome::Denial { value: Verdict::Refused(denial.into()), bytes: 64, ttl }
+        }
+        Err(refusal @ (Refusal::Delegate(_) | Refusal::KeysStale)) => {
+            tracing::error!(reason = %refusal, "the built-in authorizer gives no verdict");
+            Outcome::Uncached(Verdict::Refused(Failure::AuthorizerError.into()))
+        }
     }
 }
 

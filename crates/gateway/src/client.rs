@@ -5,8 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lambda_host::InvokeError;
 use session::Failure;
 use session::integration::{Answer, Call, HttpCall};
@@ -14,37 +12,13 @@ use session::integration::{Answer, Call, HttpCall};
 use crate::server::Gateway;
 use crate::snapshot::{Callable, Snapshot};
 
+pub use authorizer_lambda::https::client_from as client;
+/// The client that integrations, Invoke APIs and built-in authorizers share: HTTP/1.1, no redirects,
+/// no proxies.
 pub use lambda_host::Client;
 
-/// Connections kept open to one back end while they are idle.
-const IDLE_PER_HOST_MAX: usize = 256;
-/// How long an idle connection to a back end is kept.
-const IDLE: Duration = Duration::from_secs(30);
-/// How long a TCP connect to a back end may take.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Largest answer of a back end that is read: far above what a client may get.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-
-/// The client that integrations and Invoke APIs share: HTTP/1.1, no redirects,
-/// no proxies, public roots.
-pub fn client() -> Client {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_TIME));
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let https = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(provider)
-        .expect("the provider supports the default protocol versions")
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
-    hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .build(https)
-}
 
 /// Makes the call of an operation and waits at most `timeout`, the wait for a
 /// place among all calls included.
@@ -89,7 +63,7 @@ async fn invoke(
         Callable::Echo => Ok(echo(&payload)),
         Callable::Authorizer(handler) => {
             let now = crate::clock::epoch_seconds();
-            handler.handle_json(&payload, now).map_err(|_| Failure::IntegrationError)
+            handler.handle_json(&payload, now).await.map_err(|_| Failure::IntegrationError)
         }
         Callable::Host(host) => match host.invoke(payload.into(), timeout).await {
             Ok(result) => Ok(result.into()),

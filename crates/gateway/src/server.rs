@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use lambda_host::Client;
+use parking_lot::Mutex;
 use session::CloseCause;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +19,7 @@ use crate::admin::{self, AdminToken};
 use crate::admission::Admission;
 use crate::authorize::{Verdict, tag};
 use crate::cache::VerdictCache;
+use crate::clock;
 use crate::id::{self, IdMint, KEY_BYTES};
 use crate::journal::Journal;
 use crate::listener::{self, Policy};
@@ -48,6 +51,8 @@ pub struct Gateway {
     pub(crate) ids: IdMint,
     pub(crate) client: Client,
     pub(crate) tasks: TaskTracker,
+    /// Keep the keys of the snapshot's built-in authorizers fresh.
+    refreshers: Mutex<JoinSet<()>>,
     drain: watch::Sender<bool>,
 }
 
@@ -58,11 +63,11 @@ const INTEGRATIONS_MAX: usize = 4096;
 const DISCONNECTS_MAX: usize = 256;
 
 impl Gateway {
-    /// A gateway that serves `snapshot`. `id_key` makes connection ids
+    /// A gateway that serves `snapshot`; must be called within a runtime. `id_key` makes connection ids
     /// recognisable across restarts.
     pub fn new(snapshot: Snapshot, client: Client, id_key: &[u8; KEY_BYTES]) -> Arc<Self> {
         let settings = &snapshot.settings;
-        Arc::new(Self {
+        let gateway = Arc::new(Self {
             journal: Journal::default(),
             registry: Registry::default(),
             cache: VerdictCache::new(settings.cache.bytes_max),
@@ -76,9 +81,22 @@ impl Gateway {
             ids: IdMint::new(id_key, u16::from_be_bytes(id::random())),
             client,
             tasks: TaskTracker::new(),
+            refreshers: Mutex::default(),
             drain: watch::Sender::new(false),
             snapshot: ArcSwap::from_pointee(snapshot),
-        })
+        });
+        gateway.keep_keys_fresh();
+        gateway
+    }
+
+    /// Refreshes the keys of what is served now, and of nothing else.
+    fn keep_keys_fresh(&self) {
+        let mut refreshers = JoinSet::new();
+        for (_, handler) in self.snapshot.load().authorizers() {
+            let handler = Arc::clone(handler);
+            refreshers.spawn(async move { handler.keep_fresh(clock::epoch_seconds).await });
+        }
+        *self.refreshers.lock() = refreshers;
     }
 
     /// Serves another snapshot: open connections see it at their next message,
@@ -89,6 +107,7 @@ impl Gateway {
     pub fn reload(&self, snapshot: Snapshot) -> Vec<&'static str> {
         let kept = needs_restart(&self.snapshot.load().settings, &snapshot.settings);
         self.snapshot.store(Arc::new(snapshot));
+        self.keep_keys_fresh();
         self.cache.clear();
         let snapshot = self.snapshot.load();
         let is_gone = |slot: &Slot| {
@@ -196,7 +215,7 @@ impl Server {
     /// a second signal wants an immediate end.
     pub async fn run(self, stop: impl Future<Output = ()>, now: impl Future<Output = ()>) {
         let Self { gateway, public, admin, token } = self;
-        let mut acceptors = tokio::task::JoinSet::new();
+        let mut acceptors = JoinSet::new();
         for (listener, policy) in public {
             acceptors.spawn(listener::accept(Arc::clone(&gateway), listener, policy));
         }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use api_model::api::{Authorization, Authorizer, Function, Stage, Target};
 use api_model::{Compat, Diagnostics, Model, Span};
-use authorizer_lambda::{Handler, SourceError, Sources as KeySources};
+use authorizer_lambda::{Handler, Reading, SourceError, Sources as KeySources};
 use lambda_host::{Client, InvokeUrl};
 
+use crate::clock::epoch_seconds;
 use crate::router::Router;
 use crate::settings::{Builtin, CacheKey, FunctionSettings, SecretSources, Settings, codes};
+use crate::sigv4::Secret;
 use crate::throttle::{Bucket, Rate};
 
 /// The serial of the next snapshot.
@@ -58,8 +60,9 @@ pub enum Callable {
 pub struct Lenders<'a> {
     /// Client for Invoke APIs.
     pub client: &'a Client,
-    /// Environment variables and files named by the configuration.
-    pub secrets: &'a dyn SecretSources,
+    /// Environment variables and files named by the configuration; read again when keys may have
+    /// changed.
+    pub secrets: &'static (dyn SecretSources + Send + Sync),
 }
 
 impl std::fmt::Debug for Lenders<'_> {
@@ -71,13 +74,19 @@ impl std::fmt::Debug for Lenders<'_> {
 impl Snapshot {
     /// Puts the parts together. With errors among the findings the snapshot
     /// must not be served.
-    pub fn build(model: &Model, settings: Settings, lenders: Lenders<'_>) -> (Self, Diagnostics) {
+    ///
+    /// Waits for the keys of built-in authorizers, wherever they come from.
+    pub async fn build(
+        model: &Model,
+        settings: Settings,
+        lenders: Lenders<'_>,
+    ) -> (Self, Diagnostics) {
         let mut out = Diagnostics::default();
         check_names(model, &settings, &mut out);
         warn_compat(&settings, &mut out);
         let mut functions = HashMap::new();
         for function in &model.functions {
-            let callable = callable(function, model, &settings, lenders, &mut out);
+            let callable = callable(function, model, &settings, lenders, &mut out).await;
             let entry = Entry { function: Arc::clone(function), callable };
             functions.insert(function.arn.clone(), entry);
         }
@@ -114,9 +123,9 @@ impl Snapshot {
     }
 
     /// The functions that the built-in authorizer stands for.
-    pub fn authorizers(&self) -> impl Iterator<Item = (&Function, &Handler)> {
+    pub fn authorizers(&self) -> impl Iterator<Item = (&Function, &Arc<Handler>)> {
         self.functions.values().filter_map(|entry| match &entry.callable {
-            Callable::Authorizer(handler) => Some((&*entry.function, &**handler)),
+            Callable::Authorizer(handler) => Some((&*entry.function, handler)),
             Callable::Absent | Callable::Broken | Callable::Echo | Callable::Host(_) => None,
         })
     }
@@ -300,7 +309,7 @@ fn warn_compat(settings: &Settings, out: &mut Diagnostics) {
     }
 }
 
-fn callable(
+async fn callable(
     function: &Function,
     model: &Model,
     settings: &Settings,
@@ -339,11 +348,13 @@ fn callable(
     match builtin {
         None => Callable::Absent,
         Some(Builtin::Echo) => Callable::Echo,
-        Some(Builtin::Authorizer) => load_authorizer(function, own, model, settings, lenders, out),
+        Some(Builtin::Authorizer) => {
+            load_authorizer(function, own, model, settings, lenders, out).await
+        }
     }
 }
 
-fn load_authorizer(
+async fn load_authorizer(
     function: &Function,
     own: Option<&FunctionSettings>,
     model: &Model,
@@ -354,9 +365,10 @@ fn load_authorizer(
     let environment: BTreeMap<String, String> = function.environment.iter().cloned().collect();
     let empty = toml::Table::new();
     let layers = [&settings.authorizer, own.map_or(&empty, |own| &own.authorizer)];
-    let sources = FunctionSources { environment: &environment, model, settings, lenders };
+    let sources = Arc::new(FunctionSources::new(&environment, model, settings, lenders));
     let place = |path: &str| format!("the authorizer function `{}`: `{path}`", function.logical_id);
-    match authorizer_lambda::load(&environment, &layers, &sources) {
+    let loaded = authorizer_lambda::load(&environment, &layers, sources, epoch_seconds());
+    match loaded.await {
         Ok(loaded) => {
             for warning in loaded.warnings {
                 let message = format!("{} {}", place(&warning.path), warning.message);
@@ -377,37 +389,70 @@ fn load_authorizer(
 
 /// What a built-in authorizer may read: its own environment, then the
 /// gateway's; files; and the parameters that are configured or in the templates.
-struct FunctionSources<'a> {
-    environment: &'a BTreeMap<String, String>,
-    model: &'a Model,
-    settings: &'a Settings,
-    lenders: Lenders<'a>,
+struct FunctionSources {
+    environment: BTreeMap<String, String>,
+    parameters: BTreeMap<String, Secret>,
+    secrets: &'static (dyn SecretSources + Send + Sync),
+    client: Client,
 }
 
-impl KeySources for FunctionSources<'_> {
+impl FunctionSources {
+    fn new(
+        environment: &BTreeMap<String, String>,
+        model: &Model,
+        settings: &Settings,
+        lenders: Lenders<'_>,
+    ) -> Self {
+        let of_templates = model.parameters.iter();
+        let mut parameters: BTreeMap<_, _> = of_templates
+            .map(|(name, value)| (name.clone(), Secret::new(value.clone().into_bytes())))
+            .collect();
+        parameters.extend(settings.parameters.clone());
+        Self {
+            environment: environment.clone(),
+            parameters,
+            secrets: lenders.secrets,
+            client: lenders.client.clone(),
+        }
+    }
+
+    fn configured(&self, name: &str) -> Result<Vec<u8>, SourceError> {
+        let found = self.parameters.get(name).map(|secret| secret.expose().to_vec());
+        found.ok_or_else(|| {
+            SourceError::Failed(format!(
+                "write its value under `[parameters]` in wsgate.toml: \"{name}\" = \"…\""
+            ))
+        })
+    }
+}
+
+impl KeySources for FunctionSources {
     fn env(&self, name: &str) -> Result<Vec<u8>, SourceError> {
         let own = self.environment.get(name).cloned();
-        let value = own.or_else(|| self.lenders.secrets.environment(name));
+        let value = own.or_else(|| self.secrets.environment(name));
         value.map(String::into_bytes).ok_or(SourceError::Absent)
     }
 
     fn file(&self, path: &str) -> Result<Vec<u8>, SourceError> {
-        let text = self.lenders.secrets.file(path);
+        let text = self.secrets.file(path);
         text.map(String::into_bytes).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => SourceError::Absent,
             _ => SourceError::Failed(error.to_string()),
         })
     }
 
-    fn parameter(&self, name: &str) -> Result<Vec<u8>, SourceError> {
-        if let Some(secret) = self.settings.parameters.get(name) {
-            return Ok(secret.expose().to_vec());
-        }
-        let found = self.model.parameters.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.clone().into_bytes()).ok_or_else(|| {
-            SourceError::Failed(format!(
-                "write its value under `[parameters]` in wsgate.toml: \"{name}\" = \"…\""
-            ))
-        })
+    fn parameter<'a>(&'a self, name: &'a str) -> Reading<'a> {
+        Box::pin(async { self.configured(name) })
+    }
+
+    /// A secret has a name among the parameters too ([reference]).
+    ///
+    /// [reference]: https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html
+    fn secret<'a>(&'a self, id: &'a str) -> Reading<'a> {
+        Box::pin(async move { self.configured(&format!("/aws/reference/secretsmanager/{id}")) })
+    }
+
+    fn client(&self) -> Result<Client, SourceError> {
+        Ok(self.client.clone())
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Operation;
 use crate::https::FetchError;
-use crate::settings::SourceError;
+use crate::source::SourceError;
 
 /// Why there is no value.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,9 +1,14 @@
 use authorizer::mint::{SigningKey, csrf_value, jwt};
-use authorizer::{Algorithm, AwsLc, Config};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use authorizer::{Algorithm, Config};
+use parking_lot::Mutex;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
+use crate::https::{self, Client};
+use crate::source::{Reading, SourceError};
 
 const NOW: u64 = 1_800_000_000;
 const SECRET: &[u8] = b"the secret of the tokens, 32 bytes at least";
@@ -21,16 +26,62 @@ fn handler() -> Handler {
             "issuer": "i", "audience": ["a"], "algorithms": ["HS256"], "keys": ["hmac:env:S"],
         }],
     });
-    let (config, _) = Config::read(&tree).unwrap();
-    let keys = keys(&config, SECRET);
-    Handler::new(Authorizer::new(config), keys)
+    load(&tree, Arc::new(Fake::default()))
 }
 
-fn keys(config: &Config, secret: &[u8]) -> Keys {
-    let mut builder = KeySet::builder(config, &AwsLc);
-    builder.add(0, 0, secret);
-    builder.csrf_secret(CSRF_SECRET);
-    Keys::new(builder.build().unwrap().0)
+fn load(tree: &Value, sources: Arc<Fake>) -> Handler {
+    let (config, _) = Config::read(tree).unwrap();
+    block_on(Handler::load(config, sources, NOW)).unwrap().0
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+impl Handler {
+    fn ask_json(&self, event: &[u8]) -> Result<Vec<u8>, HandlerError> {
+        block_on(self.handle_json(event, NOW))
+    }
+}
+
+/// Sources whose one secret can be changed, and fail.
+#[derive(Default)]
+struct Fake {
+    secret: Mutex<Option<Vec<u8>>>,
+    is_down: AtomicBool,
+    reads: AtomicUsize,
+}
+
+impl Sources for Fake {
+    fn env(&self, name: &str) -> Result<Vec<u8>, SourceError> {
+        match name {
+            "S" => Ok(SECRET.to_vec()),
+            "CSRF" => Ok(CSRF_SECRET.to_vec()),
+            _ => Err(SourceError::Absent),
+        }
+    }
+
+    fn file(&self, _: &str) -> Result<Vec<u8>, SourceError> {
+        Err(SourceError::Absent)
+    }
+
+    fn parameter<'a>(&'a self, _: &'a str) -> Reading<'a> {
+        Box::pin(async {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            if self.is_down.load(Ordering::Relaxed) {
+                return Err(SourceError::Failed("the service is down".to_owned()));
+            }
+            Ok(self.secret.lock().clone().unwrap_or_else(|| SECRET.to_vec()))
+        })
+    }
+
+    fn secret<'a>(&'a self, id: &'a str) -> Reading<'a> {
+        self.parameter(id)
+    }
+
+    fn client(&self) -> Result<Client, SourceError> {
+        https::client(None).map_err(|error| SourceError::Failed(error.to_string()))
+    }
 }
 
 fn token(usage: &str, expires: u64) -> String {
@@ -67,8 +118,6 @@ fn event(headers: &[(String, String)], query: &[(String, String)]) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-use serde_json::Map;
-
 fn line(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
@@ -78,7 +127,7 @@ fn bearer(token: &str) -> Vec<(String, String)> {
 }
 
 fn ask(headers: &[(String, String)]) -> Result<Value, String> {
-    let answer = handler().handle_json(&event(headers, &[]), NOW);
+    let answer = handler().ask_json(&event(headers, &[]));
     answer.map(|json| serde_json::from_slice(&json).unwrap()).map_err(|e| e.error_message())
 }
 
@@ -110,7 +159,7 @@ fn what_will_never_do_is_an_explicit_deny_that_says_nothing() {
     assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Deny");
     assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], ARN);
     assert!(answer.get("context").is_none());
-    let answer = handler().answer(&event(&headers, &[]), NOW).unwrap();
+    let answer = block_on(handler().answer(&event(&headers, &[]), NOW)).unwrap();
     assert_eq!(answer.denial, Some(Denial::ClaimRequired));
     assert!(!String::from_utf8(answer.json).unwrap().contains("claim"));
 }
@@ -122,7 +171,7 @@ fn what_other_credentials_can_mend_is_exactly_unauthorized() {
     }
     let twice = vec![line("Cookie", "JWT=a"), line("Cookie", "JWT=b")];
     assert_eq!(ask(&twice), Err("Unauthorized".to_owned()));
-    let denial = handler().handle_json(&event(&twice, &[]), NOW).unwrap_err().denial();
+    let denial = handler().ask_json(&event(&twice, &[])).unwrap_err().denial();
     assert_eq!(denial, Some(Denial::CookieAmbiguous));
 }
 
@@ -138,7 +187,7 @@ fn a_second_occurrence_is_seen_wherever_it_is() {
     let browser = [cookie.clone(), submitted, origin.clone()];
     let ask =
         |first: &[(String, String)], rest: &[(String, String)], query: &[(String, String)]| {
-            match handler().answer(&event(&[first, rest].concat(), query), NOW) {
+            match block_on(handler().answer(&event(&[first, rest].concat(), query), NOW)) {
                 Ok(answer) => answer.denial,
                 Err(error) => error.denial(),
             }
@@ -169,24 +218,86 @@ fn a_second_occurrence_is_seen_wherever_it_is() {
 #[test]
 fn a_malformed_event_fails_with_another_message() {
     for event in ["", "{}", "[]", "{\"type\":\"REQUEST\"}"] {
-        let error = handler().handle_json(event.as_bytes(), NOW).unwrap_err();
+        let error = handler().ask_json(event.as_bytes()).unwrap_err();
         assert_ne!(error.error_message(), "Unauthorized", "{event}");
         assert_eq!(error.denial(), None);
     }
 }
 
+/// A handler whose secret is a parameter.
+fn rotating(sources: &Arc<Fake>) -> Handler {
+    let tree = json!({
+        "sources": ["header:Authorization"],
+        "issuers": [{
+            "issuer": "i", "audience": ["a"], "algorithms": ["HS256"], "keys": ["hmac:ssm:/s"],
+        }],
+    });
+    load(&tree, Arc::clone(sources))
+}
+
+fn ask_at(handler: &Handler, now: u64) -> Result<(), HandlerError> {
+    block_on(async {
+        handler.refresh_due(now).await;
+        let event = event(&bearer(&token("access", 3_000_000_000)), &[]);
+        handler.answer(&event, now).await.map(drop)
+    })
+}
+
 #[test]
-fn new_keys_are_another_generation_and_take_effect_at_once() {
-    let handler = handler();
+fn a_new_secret_takes_effect_when_the_old_is_fresh_no_more() {
+    let sources = Arc::new(Fake::default());
+    let handler = rotating(&sources);
     let before = handler.keys().generation;
-    let event = event(&bearer(&token("access", NOW + 60)), &[]);
-    assert!(handler.handle_json(&event, NOW).is_ok());
-    let other = keys(handler.authorizer().config(), b"another secret of 32 bytes, or even more");
-    handler.replace_keys(other);
-    assert!(before < handler.keys().generation);
-    let error = handler.handle_json(&event, NOW).unwrap_err();
+    *sources.secret.lock() = Some(b"another secret of 32 bytes, or even more".to_vec());
+    assert_eq!(ask_at(&handler, NOW + 299), Ok(()));
+    assert_eq!(sources.reads.load(Ordering::Relaxed), 1);
+    let error = ask_at(&handler, NOW + 300).unwrap_err();
     assert_eq!(error.denial(), Some(Denial::TokenSignature));
-    assert!(handler.keys().generation < self::handler().keys().generation);
+    assert!(before < handler.keys().generation);
+    let generation = handler.keys().generation;
+    assert!(ask_at(&handler, NOW + 600).is_err());
+    assert_eq!(handler.keys().generation, generation, "the same content is the same generation");
+    assert!(generation < rotating(&sources).keys().generation, "unique in the process");
+}
+
+#[test]
+fn old_keys_serve_while_their_source_is_down_and_not_for_ever() {
+    let sources = Arc::new(Fake::default());
+    let handler = rotating(&sources);
+    sources.is_down.store(true, Ordering::Relaxed);
+    let stale = NOW + 300 + 24 * 3600;
+    for now in [NOW + 300, NOW + 301, stale - 1] {
+        assert_eq!(ask_at(&handler, now), Ok(()), "{now}");
+    }
+    assert_eq!(sources.reads.load(Ordering::Relaxed), 3, "pauses between failures");
+    assert_eq!(ask_at(&handler, stale), Err(HandlerError::Failed(Refusal::KeysStale)));
+    assert_ne!(ask_at(&handler, stale).unwrap_err().error_message(), "Unauthorized");
+    sources.is_down.store(false, Ordering::Relaxed);
+    assert_eq!(ask_at(&handler, stale + 600), Ok(()));
+}
+
+#[test]
+fn a_new_content_that_cannot_be_used_changes_nothing() {
+    let sources = Arc::new(Fake::default());
+    let handler = rotating(&sources);
+    *sources.secret.lock() = Some(b"short".to_vec());
+    assert_eq!(ask_at(&handler, NOW + 300), Ok(()));
+    *sources.secret.lock() = None;
+    assert_eq!(ask_at(&handler, NOW + 310), Ok(()));
+}
+
+#[test]
+fn a_token_over_an_open_connection_needs_no_carrier() {
+    let grant = block_on(handler().renew(&token("access", NOW + 60), NOW)).unwrap();
+    assert_eq!(grant.deadline, NOW + 65);
+    for (token, want) in [
+        (token("id", NOW + 60), Denial::ClaimRequired),
+        (token("access", NOW - 60), Denial::TokenExpired),
+        (String::new(), Denial::TokenMissing),
+        ("x".repeat(9000), Denial::TokenTooLong),
+    ] {
+        assert_eq!(block_on(handler().renew(&token, NOW)).unwrap_err(), Refusal::Denied(want));
+    }
 }
 
 fn lines() -> impl Strategy<Value = Vec<(String, String)>> {
@@ -224,11 +335,11 @@ proptest! {
         let mut query = query;
         query.sort_by(|a, b| a.0.cmp(&b.0));
         let handler = handler();
-        let json = handler.answer(&event(&headers, &query), NOW);
+        let json = block_on(handler.answer(&event(&headers, &query), NOW));
         let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
         let query: Vec<_> = query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let request = Request { headers: &headers, query: &query, method_arn: ARN };
-        match (handler.authorize(&request, NOW), json) {
+        match (block_on(handler.authorize(&request, NOW)), json) {
             (Ok(grant), Ok(answer)) => {
                 prop_assert_eq!(answer.denial, None);
                 let answer: Value = serde_json::from_slice(&answer.json).unwrap();
@@ -239,21 +350,21 @@ proptest! {
                 }
                 prop_assert_eq!(&answer["policyDocument"]["Statement"][0]["Effect"], "Allow");
             }
-            (Err(denial), Ok(answer)) => {
+            (Err(Refusal::Denied(denial)), Ok(answer)) => {
                 prop_assert_eq!((denial.status(), answer.denial), (403, Some(denial)));
                 let answer: Value = serde_json::from_slice(&answer.json).unwrap();
                 prop_assert_eq!(&answer["policyDocument"]["Statement"][0]["Effect"], "Deny");
             }
-            (Err(denial), Err(error)) => {
+            (Err(Refusal::Denied(denial)), Err(error)) => {
                 prop_assert_eq!((denial.status(), error.denial()), (401, Some(denial)));
                 prop_assert_eq!(error.error_message(), "Unauthorized");
             }
-            (Ok(grant), Err(error)) => prop_assert!(false, "{grant:?} {error:?}"),
+            (typed, json) => prop_assert!(false, "{typed:?} {json:?}"),
         }
     }
 
     #[test]
     fn no_event_panics(event in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = handler().handle_json(&event, NOW);
+        let _ = handler().ask_json(&event);
     }
 }

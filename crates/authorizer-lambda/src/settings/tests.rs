@@ -1,4 +1,6 @@
 use super::*;
+use crate::https::Client;
+use crate::source::{CONTENT_BYTES_MAX, Reading, SourceError};
 
 const DOCUMENT_TEXT: &str = r#"
 [authorizer]
@@ -32,12 +34,21 @@ impl Sources for Fake {
         }
     }
 
-    fn parameter(&self, name: &str) -> Result<Vec<u8>, SourceError> {
-        match name {
+    fn parameter<'a>(&'a self, name: &'a str) -> Reading<'a> {
+        let value = match name {
             "/chat/authorizer" => Ok(DOCUMENT_TEXT.into()),
             "/chat/secret" => Ok(SECRET.into()),
             _ => Err(SourceError::Absent),
-        }
+        };
+        Box::pin(async { value })
+    }
+
+    fn secret<'a>(&'a self, _: &'a str) -> Reading<'a> {
+        Box::pin(async { Err(SourceError::Failed("no such account".to_owned())) })
+    }
+
+    fn client(&self) -> Result<Client, SourceError> {
+        Err(SourceError::Failed("no network".to_owned()))
     }
 }
 
@@ -47,7 +58,12 @@ fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn run(variables: &[(&str, &str)], layers: &[&str]) -> Result<Loaded, Vec<ConfigError>> {
     let layers: Vec<toml::Table> = layers.iter().map(|layer| layer.parse().unwrap()).collect();
-    load(&environment(variables), &layers.iter().collect::<Vec<_>>(), &Fake)
+    let layers: Vec<&toml::Table> = layers.iter().collect();
+    block_on(load(&environment(variables), &layers, Arc::new(Fake), 1_800_000_000))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 /// The effective configuration as its fingerprint shows it.
@@ -197,7 +213,7 @@ keys = ["hmac:env:NONE", "hmac:file:/none", "hmac:ssm:/chat/secret", "hmac:secre
 }
 
 #[test]
-fn sets_from_the_network_say_that_they_are_not_available() {
+fn what_the_network_should_give_and_does_not_is_an_error_with_its_place() {
     for key in ["jwks:https://login.example.com/keys", "oidc:https://login.example.com"] {
         let layer = format!(
             "sources = [\"protocol\"]\n[[issuers]]\nissuer = \"i\"\naudience = \"any\"\nalgorithms = [\"RS256\"]\nkeys = [\"{key}\"]"
@@ -205,8 +221,10 @@ fn sets_from_the_network_say_that_they_are_not_available() {
         let errors = run(&[], &[&layer]).unwrap_err();
         assert_eq!(errors.len(), 1);
         assert_eq!(errors[0].path, "authorizer.issuers[0].keys[0]");
-        assert!(errors[0].message.contains("not available in this version"));
+        assert!(errors[0].message.contains("no network"), "{errors:?}");
     }
+    let layer = "sources = [\"protocol\"]\n[delegate]\nurl = \"https://app.example.com/session\"";
+    assert_eq!(paths(&[], &[layer]), ["authorizer.delegate.url"]);
 }
 
 #[test]

@@ -23,8 +23,9 @@ const LEEWAY_MAX: u64 = 60;
 /// Bound of durations that have no other, in seconds: a year.
 const YEAR: u64 = 366 * 24 * 3600;
 
-/// Default and bound of `stale_max`, in seconds: a day, and a week.
+/// Default and bounds of `stale_max`, in seconds: a day; a refresh takes seconds; a week.
 const STALE: u64 = 24 * 3600;
+const STALE_MIN: u64 = 60;
 const STALE_MAX: u64 = 7 * 24 * 3600;
 /// Default and bounds of `delegate.timeout`, in milliseconds.
 const DELEGATE_MILLIS: u64 = 1000;
@@ -74,7 +75,7 @@ pub(super) fn read(tree: &Value) -> Result<(Config, Vec<Warning>), Vec<ConfigErr
             None => issuer::read_all(report, table.value("issuers"), prefix),
         },
         delegate,
-        stale_max: table.seconds(report, "stale_max", 0, STALE_MAX).unwrap_or(STALE),
+        stale_max: table.seconds(report, "stale_max", STALE_MIN, STALE_MAX).unwrap_or(STALE),
         leeway: table.seconds(report, "leeway", 0, LEEWAY_MAX).unwrap_or(LEEWAY),
         token_bytes_max: table
             .bytes(report, "token_bytes_max", 64, TOKEN_BYTES_MAX)

@@ -1,0 +1,194 @@
+//! Asking the back end that knows the sessions.
+
+use std::time::Duration;
+
+use authorizer::config::Delegate as Settings;
+use authorizer::{Credential, DELEGATE_ANSWER_BYTES_MAX};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue};
+use http::{Request, Uri};
+use http_body_util::Full;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::https::{self, Answer, Client, FetchError};
+
+/// Failures in a row after which the back end is left alone.
+const FAILURES_MAX: u32 = 5;
+/// For how long, the first time; it doubles with every further failure, up to the second value.
+const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A back end that is asked about credentials.
+pub(crate) struct Delegate {
+    client: Client,
+    uri: Uri,
+    timeout: Duration,
+    breaker: Breaker,
+}
+
+/// Why there is no answer to judge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DelegateError {
+    /// The answer is no verdict; holds why, without its content.
+    #[error("{0}")]
+    Answer(&'static str),
+    /// No answer came.
+    #[error("the delegate: {0}")]
+    Fetch(#[from] FetchError),
+    /// It failed too often of late and is not asked.
+    #[error("the delegate failed repeatedly and is left alone for a while")]
+    Resting,
+}
+
+impl Delegate {
+    /// `None` if the URL is not one, which the configuration's check has refused before.
+    pub(crate) fn new(settings: &Settings, client: Client) -> Option<Self> {
+        let uri = settings.url.parse().ok()?;
+        let timeout = Duration::from_millis(settings.timeout_millis);
+        Some(Self { client, uri, timeout, breaker: Breaker::default() })
+    }
+
+    /// Sends the credential, and nothing else of the client's request. `judge` says what the
+    /// answer means; one that is no verdict counts as a failure.
+    pub(crate) async fn ask<T>(
+        &self,
+        credential: Credential<'_>,
+        judge: impl FnOnce(&Answer) -> Result<T, &'static str>,
+    ) -> Result<T, DelegateError> {
+        let attempt = self.breaker.enter().ok_or(DelegateError::Resting)?;
+        let request = self.request(credential);
+        let request = request.ok_or(FetchError::AddressMalformed)?;
+        // One byte more than is accepted tells a long answer from a broken one.
+        let bytes_max = DELEGATE_ANSWER_BYTES_MAX;
+        let answer = https::send(&self.client, request, bytes_max, self.timeout).await?;
+        let verdict = judge(&answer).map_err(DelegateError::Answer)?;
+        attempt.succeeded();
+        Ok(verdict)
+    }
+
+    fn request(&self, credential: Credential<'_>) -> Option<Request<Full<Bytes>>> {
+        let (name, value) = match credential {
+            Credential::Bearer(token) => (AUTHORIZATION, format!("Bearer {token}")),
+            Credential::Cookies(cookies) => (COOKIE, cookies.to_owned()),
+        };
+        let mut value = HeaderValue::from_str(&value).ok()?;
+        value.set_sensitive(true);
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().insert(name, value);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Some(request)
+    }
+}
+
+impl std::fmt::Debug for Delegate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delegate").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+/// The value of `Content-Type`.
+pub(crate) fn content_type(answer: &Answer) -> Option<&str> {
+    answer.headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Answers at once while a back end is down, and lets one request find out whether it still is.
+///
+/// ```text
+///  Closed ──failures──▶ Open ──rest over──▶ one attempt ──succeeds──▶ Closed
+///                        ▲                      └──────fails, longer rest──▶ Open
+/// ```
+#[derive(Debug, Default)]
+struct Breaker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Failures in a row.
+    failures: u32,
+    /// Until when nobody asks.
+    rests_until: Option<Instant>,
+    /// Whether one attempt is under way after a rest.
+    is_probed: bool,
+}
+
+impl Breaker {
+    /// Leave to ask; an attempt that is dropped has failed.
+    fn enter(&self) -> Option<Attempt<'_>> {
+        let mut state = self.0.lock();
+        if let Some(until) = state.rests_until {
+            if state.is_probed || Instant::now() < until {
+                return None;
+            }
+            state.is_probed = true;
+        }
+        Some(Attempt { breaker: self, succeeded: false })
+    }
+}
+
+struct Attempt<'b> {
+    breaker: &'b Breaker,
+    succeeded: bool,
+}
+
+impl Attempt<'_> {
+    fn succeeded(mut self) {
+        self.succeeded = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut state = self.breaker.0.lock();
+        if self.succeeded {
+            *state = State::default();
+            return;
+        }
+        state.is_probed = false;
+        state.failures = state.failures.saturating_add(1);
+        if let Some(further) = state.failures.checked_sub(FAILURES_MAX) {
+            let (first, most) = REST;
+            let rest = first.saturating_mul(1 << further.min(16)).min(most);
+            state.rests_until = Some(Instant::now() + rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(breaker: &Breaker) -> bool {
+        breaker.enter().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_failures_in_a_row_are_followed_by_a_rest_and_one_probe() {
+        let breaker = Breaker::default();
+        for _ in 0..4 {
+            assert!(fail(&breaker));
+        }
+        breaker.enter().unwrap().succeeded();
+        for _ in 0..5 {
+            assert!(fail(&breaker));
+        }
+        assert!(!fail(&breaker), "rests");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let probe = breaker.enter().unwrap();
+        assert!(!fail(&breaker), "one probe at a time");
+        drop(probe);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!fail(&breaker), "the second rest is longer");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        breaker.enter().unwrap().succeeded();
+        assert!(fail(&breaker) && fail(&breaker), "closed again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_is_never_longer_than_half_a_minute() {
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            tokio::time::advance(REST.1).await;
+            assert!(fail(&breaker));
+        }
+    }
+}
