@@ -3,9 +3,10 @@
 
 use std::sync::LazyLock;
 
+pub use authorizer::Request;
 use authorizer::{
-    Algorithm, Authorizer, AwsLc, Config, Credential, DelegateAnswer, Grant, KeySet, Material,
-    Provider, Rejected, Request, VerifiedClaims, Verify,
+    Algorithm, Authorizer, AwsLc, Config, Credential, DelegateAnswer, Denial, Grant, KeySet,
+    Material, Provider, Rejected, VerifiedClaims, Verify,
 };
 use serde_json::{Value, json};
 
@@ -13,6 +14,11 @@ use serde_json::{Value, json};
 pub const NOW: u64 = 1_800_000_000;
 /// The header that goes with cookies.
 pub const ORIGIN: (&str, &[u8]) = ("Origin", b"https://ui.example.com");
+/// A subprotocol with a CSRF value of the right form.
+pub const CSRF: (&str, &[u8]) = (
+    "Sec-WebSocket-Protocol",
+    b"csrf.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.0123456789abcdef0123456789abcdef",
+);
 /// The key of RFC 7515 A.3.
 const KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
 /// The token of RFC 7515 A.3, which expired in 2011.
@@ -49,7 +55,7 @@ pub fn ask(request: &Request<'_>) -> Option<Grant> {
 }
 
 /// Asks about a value of the CSRF cookie that is submitted too, beside a token that is in order.
-pub fn ask_csrf(value: &str) -> Option<Grant> {
+pub fn ask_csrf(value: &str) -> Result<Grant, Denial> {
     static GATE: LazyLock<(Authorizer, KeySet)> = LazyLock::new(|| {
         let tree = json!({ "sources": ["cookie:JWT"], "principal_claim": "iss" });
         gate(&tree, "joe", &AwsLc)
@@ -60,7 +66,7 @@ pub fn ask_csrf(value: &str) -> Option<Grant> {
         query: &[("csrf_token", value)],
         method_arn: "arn:aws:x",
     };
-    GATE.0.authorize(&request, &GATE.1, 1_300_000_000).ok()
+    GATE.0.authorize(&request, &GATE.1, 1_300_000_000)
 }
 
 /// Shows the answer of a back end that was asked about a token.
