@@ -30,9 +30,10 @@ impl Venv {
     pub(crate) fn installs(&self) -> [Command; 2] {
         let mut make = Command::new("python3");
         make.args(["-m", "venv", "--clear"]).arg(self.folder());
+        // Half of the time would go into compiling modules that nothing imports.
         let mut install = Command::new(self.bin("python"));
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        install.args(self.packages);
+        install.arg("--no-compile").args(self.packages);
         [make, install]
     }
 
