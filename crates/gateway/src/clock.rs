@@ -19,6 +19,16 @@ pub(crate) fn uptime() -> Duration {
     START.elapsed()
 }
 
+/// When `epoch_seconds` is or was, by the present distance of the two clocks;
+/// what has passed is now.
+pub(crate) fn instant(epoch_seconds: u64) -> Instant {
+    let left = epoch_seconds.saturating_mul(1000).saturating_sub(epoch_ms());
+    Instant::now() + Duration::from_millis(left).min(FAR)
+}
+
+/// Longer than any connection lives: an [`Instant`] cannot hold everything.
+const FAR: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

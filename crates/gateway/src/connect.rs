@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use api_model::Compat;
 use api_model::api::{Authorization, RequiredParameter, Route, Stage};
@@ -286,7 +286,9 @@ impl Pending {
         protocol: Option<String>,
     ) -> Result<Accepted, Failed> {
         let session_id = leave.as_ref().and_then(|leave| leave.session_id.clone());
-        let slot = Slot::new(Arc::clone(&self.connection), self.source_ip, session_id);
+        let is_renewable = leave.as_ref().is_some_and(|leave| leave.issued.is_of_token());
+        let connection = Arc::clone(&self.connection);
+        let slot = Slot::new(connection, self.source_ip, session_id, is_renewable);
         let slot = Arc::new(slot);
         let limits = &snapshot.settings.limits;
         let inserted = gateway.registry.insert(
@@ -304,15 +306,8 @@ impl Pending {
             self.trail.push("revocation: revoked".to_owned());
             return Err(Failure::TokenRevoked.into());
         }
-        let deadline = leave.and_then(|leave| leave.deadline);
-        let left =
-            deadline.map(|at| Duration::from_millis((at * 1000).saturating_sub(clock::epoch_ms())));
-        let now = Instant::now();
-        let session = Session::open(
-            Arc::clone(&self.connection),
-            left.and_then(|left| now.checked_add(left)),
-            now,
-        );
+        let expires_at = leave.and_then(|leave| leave.deadline).map(clock::instant);
+        let session = Session::open(Arc::clone(&self.connection), expires_at, Instant::now());
         Ok(Accepted { protocol, slot, session })
     }
 

@@ -25,6 +25,7 @@ pub mod listener;
 pub mod local;
 mod management;
 mod registry;
+mod renewal;
 mod revocation;
 pub mod router;
 pub mod server;

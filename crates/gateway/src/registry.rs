@@ -30,6 +30,8 @@ pub(crate) struct Slot {
     pub address: IpAddr,
     /// `sid` of the token that opened it, if it had one.
     pub session_id: Option<String>,
+    /// Whether the built-in authorizer let it in, which alone can renew a session.
+    pub is_renewable: bool,
     last_active: AtomicU64,
     mailbox: Mutex<Mailbox>,
     /// Wakes the socket's task.
@@ -148,12 +150,14 @@ impl Slot {
         connection: Arc<Connection>,
         address: IpAddr,
         session_id: Option<String>,
+        is_renewable: bool,
     ) -> Self {
         let last_active = AtomicU64::new(connection.connected_at);
         Self {
             connection,
             address,
             session_id,
+            is_renewable,
             last_active,
             mailbox: Mutex::default(),
             waker: AtomicWaker::new(),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use authorizer::Grant;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
@@ -47,6 +48,21 @@ pub(crate) enum Issued {
     Asked(Instant),
     /// Nobody knows: as old as can be.
     Unknown,
+}
+
+impl Issued {
+    /// Of a grant, by its token's `iat`.
+    pub(crate) fn of(grant: &Grant) -> Self {
+        grant.issued_at.map_or(Self::Unknown, Self::At)
+    }
+
+    /// Whether a token says it, which only the built-in authorizer's grants do.
+    pub(crate) fn is_of_token(self) -> bool {
+        match self {
+            Self::At(_) | Self::Unknown => true,
+            Self::Asked(_) => false,
+        }
+    }
 }
 
 impl Revocations {

@@ -68,6 +68,9 @@ pub struct Settings {
     pub management: Management,
     /// `[revocation] keep`: how long revocations are remembered, 24 h.
     pub revocation_keep: Duration,
+    /// `[session] renewal`: whether a message with a fresh token moves the end
+    /// of its session; off, and always off under `compat = "aws"`.
+    pub renewal: bool,
     /// `[drain]`
     pub drain: Drain,
     /// `[telemetry]`
@@ -286,9 +289,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Settings {
     let mut root = Section::root(node);
     let compat = root.word("compat", &[("wsgate", Compat::Wsgate), ("aws", Compat::Aws)], out);
+    let compat = compat.unwrap_or_default();
     let (authorizer, cache) = read_authorizer(&mut root, out);
     let settings = Settings {
-        compat: compat.unwrap_or_default(),
+        compat,
         listen: read_listen(root.table("listen", out), out),
         limits: read_limits(root.table("limits", out), out),
         throttle: read_throttle(root.table("throttle", out), out),
@@ -311,6 +315,7 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
             section.finish(out);
             keep.unwrap_or(DAY)
         },
+        renewal: read_renewal(root.table("session", out), compat, out),
         drain: {
             let mut section = root.table("drain", out);
             let minute = Duration::from_secs(60);
@@ -338,7 +343,7 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
         },
         admin: read_admin(root.table("admin", out), secrets, out),
     };
-    for name in ["cluster", "session", "integrations"] {
+    for name in ["cluster", "integrations"] {
         if let Some(entry) = node.entries().iter().find(|entry| entry.key == name) {
             out.error(
                 codes::UNSUPPORTED,
@@ -349,7 +354,6 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
         }
     }
     root.find("cluster");
-    root.find("session");
     root.find("integrations");
     root.finish(out);
     settings
@@ -553,6 +557,17 @@ fn read_authorizers(
         list.insert(entry.key.clone(), settings);
     }
     list
+}
+
+fn read_renewal(mut section: Section<'_>, compat: Compat, out: &mut Diagnostics) -> bool {
+    let renewal = section.flag("renewal", out).unwrap_or(false);
+    let is_ignored = renewal && compat == Compat::Aws;
+    if is_ignored {
+        let message = "`session.renewal` is ignored: AWS has no session renewal";
+        out.warning(codes::COMPAT, section.span(), message);
+    }
+    section.finish(out);
+    renewal && !is_ignored
 }
 
 fn read_functions(
@@ -765,3 +780,6 @@ fn read_admin(
     section.finish(out);
     Admin { listen, token: token.map(sigv4::Secret::new) }
 }
+
+#[cfg(test)]
+mod tests;

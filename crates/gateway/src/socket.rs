@@ -15,7 +15,8 @@ use api_model::api::Stage;
 use session::error::ABNORMAL;
 use session::integration::{self, Reply};
 use session::{
-    CloseCause, Connection, Environment, Failure, Id, Invocation, Kind, Operation, Session,
+    CloseCause, Connection, Environment, Failure, Id, Invocation, Kind, Operation, Renewal,
+    Renewed, Session, Work,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
@@ -28,11 +29,12 @@ use crate::connect::ask;
 use crate::id;
 use crate::journal::Entry;
 use crate::registry::Slot;
+use crate::renewal::renew;
 use crate::server::Gateway;
 use crate::snapshot::Snapshot;
 use crate::stream::Stream;
 
-/// Invocations of one connection that may run at once; the client waits beyond it.
+/// Invocations and renewals of one connection that may run at once; the client waits beyond it.
 const IN_FLIGHT_MAX: usize = 16;
 /// Bytes that one read takes at most; shared by all connections of a thread.
 const READ_BYTES: usize = 64 * 1024;
@@ -45,14 +47,14 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
         input: vec![0; READ_BYTES].into_boxed_slice(),
         output: Vec::new(),
-        invocations: Vec::new(),
+        work: Vec::new(),
     });
 }
 
 struct Buffers {
     input: Box<[u8]>,
     output: Vec<u8>,
-    invocations: Vec<Invocation>,
+    work: Vec<Work>,
 }
 
 /// Drives a connection from the 101 to its DISCONNECT. `early` are bytes that
@@ -165,11 +167,12 @@ async fn disconnect(gateway: &Gateway, connection: &Arc<Connection>, code: u16, 
     }
 }
 
-/// What an invocation brought.
-struct Outcome {
-    request_id: Id,
-    two_way: bool,
-    reply: Result<Reply, Failure>,
+/// What work brought.
+enum Outcome {
+    /// An integration's answer.
+    Reply { request_id: Id, two_way: bool, reply: Result<Reply, Failure> },
+    /// What came of a fresh token.
+    Renewal { request_id: Id, renewed: Renewed },
 }
 
 struct Socket {
@@ -242,17 +245,18 @@ impl Socket {
         loop {
             match invocations.poll_join_next(cx) {
                 Poll::Ready(Some(Ok(outcome))) => {
-                    let Outcome { request_id, two_way, reply } = outcome;
-                    if let Err(failure) = reply {
-                        self.gateway.failed(&self.slot.connection, request_id, failure);
+                    let (now, out) = (Instant::now(), &mut self.pending);
+                    match outcome {
+                        Outcome::Reply { request_id, two_way, reply } => {
+                            if let Err(failure) = reply {
+                                self.gateway.failed(&self.slot.connection, request_id, failure);
+                            }
+                            self.session.handle_reply(now, request_id, two_way, reply, out);
+                        }
+                        Outcome::Renewal { request_id, renewed } => {
+                            self.session.handle_renewal(now, request_id, renewed, out);
+                        }
                     }
-                    self.session.handle_reply(
-                        Instant::now(),
-                        request_id,
-                        two_way,
-                        reply,
-                        &mut self.pending,
-                    );
                 }
                 // A bug in one invocation ends that invocation only.
                 Poll::Ready(Some(Err(error))) => tracing::error!(%error, "invocation ended early"),
@@ -306,17 +310,17 @@ impl Socket {
     /// Gives the session what was read into the shared buffer.
     fn take_shared_input(&mut self, count: usize) {
         BUFFERS.with_borrow_mut(|buffers| {
-            let Buffers { input, output, invocations } = buffers;
-            self.feed(&mut input[..count], output, invocations);
+            let Buffers { input, output, work } = buffers;
+            self.feed(&mut input[..count], output, work);
         });
     }
 
     fn take_input(&mut self, input: &mut [u8]) {
-        let (mut output, mut invocations) = (Vec::new(), Vec::new());
-        self.feed(input, &mut output, &mut invocations);
+        let (mut output, mut work) = (Vec::new(), Vec::new());
+        self.feed(input, &mut output, &mut work);
     }
 
-    fn feed(&mut self, input: &mut [u8], output: &mut Vec<u8>, invocations: &mut Vec<Invocation>) {
+    fn feed(&mut self, input: &mut [u8], output: &mut Vec<u8>, work: &mut Vec<Work>) {
         let snapshot = self.gateway.snapshot.load();
         let limits = &snapshot.settings.limits.session;
         let environment = Shared {
@@ -326,12 +330,21 @@ impl Socket {
             in_flight: self.invocations.as_ref().map_or(0, |set| set.len()),
         };
         output.clear();
-        self.session.handle_bytes(Instant::now(), input, &environment, limits, output, invocations);
+        self.session.handle_bytes(Instant::now(), input, &environment, limits, output, work);
         self.pending.extend_from_slice(output);
-        if !invocations.is_empty() {
+        if !work.is_empty() {
             let set = self.invocations.get_or_insert_default();
-            for invocation in invocations.drain(..) {
-                set.spawn(invoke(Arc::clone(&self.gateway), Arc::clone(&snapshot), invocation));
+            for work in work.drain(..) {
+                let (gateway, snapshot) = (Arc::clone(&self.gateway), Arc::clone(&snapshot));
+                match work {
+                    Work::Invocation(invocation) => {
+                        set.spawn(invoke(gateway, snapshot, invocation));
+                    }
+                    Work::Renewal(renewal) => {
+                        let slot = Arc::clone(&self.slot);
+                        set.spawn(verify(gateway, snapshot, slot, renewal));
+                    }
+                }
             }
         }
         if OUTPUT_KEPT_BYTES < output.capacity() {
@@ -443,7 +456,7 @@ async fn invoke(gateway: Arc<Gateway>, snapshot: Arc<Snapshot>, invocation: Invo
     let Invocation { operation, route, call, body } = invocation;
     let request_id = operation.request_id;
     let two_way = route.two_way;
-    let outcome = |reply| Outcome { request_id, two_way, reply };
+    let outcome = |reply| Outcome::Reply { request_id, two_way, reply };
     let Some(integration) = &route.integration else {
         return outcome(Err(Failure::IntegrationMalformed));
     };
@@ -455,6 +468,17 @@ async fn invoke(gateway: Arc<Gateway>, snapshot: Arc<Snapshot>, invocation: Invo
     let accepts_binary =
         snapshot.settings.limits.session.framing.binary == websocket::Binary::Accept;
     outcome(reply.map(|reply| Reply { is_binary: reply.is_binary && accepts_binary, ..reply }))
+}
+
+/// Asks the authorizer about a fresh token.
+async fn verify(
+    gateway: Arc<Gateway>,
+    snapshot: Arc<Snapshot>,
+    slot: Arc<Slot>,
+    renewal: Renewal,
+) -> Outcome {
+    let request_id = renewal.request_id;
+    Outcome::Renewal { request_id, renewed: renew(&gateway, &snapshot, &slot, renewal).await }
 }
 
 /// What a session may ask of the gateway.
@@ -499,21 +523,37 @@ impl Environment for Shared<'_> {
     fn failed(&self, connection: &Connection, request_id: Id, failure: Failure) {
         self.gateway.failed(connection, request_id, failure);
     }
+
+    fn renews(&self) -> bool {
+        self.slot.is_renewable && self.snapshot.settings.renewal
+    }
 }
 
 impl Gateway {
     /// Notes that a message failed.
     pub(crate) fn failed(&self, connection: &Connection, request_id: Id, failure: Failure) {
-        tracing::info!(%request_id, connection_id = %connection.id, code = failure.code(), "message failed");
+        self.note(connection, request_id, "message", failure.code(), rule(failure));
+    }
+
+    /// Notes that a `what` failed, and why.
+    pub(crate) fn note(
+        &self,
+        connection: &Connection,
+        request_id: Id,
+        what: &'static str,
+        code: &'static str,
+        rule: &'static str,
+    ) {
+        tracing::info!(%request_id, connection_id = %connection.id, code, "{what} failed");
         self.journal.add(Entry {
             request_id: request_id.to_string(),
             time: clock::epoch_ms(),
             host: connection.host.clone(),
             attempt: None,
             status: 200,
-            code: failure.code(),
-            rule: rule(failure).to_owned(),
-            path: vec![format!("message on connection {}", connection.id)],
+            code,
+            rule: rule.to_owned(),
+            path: vec![format!("{what} on connection {}", connection.id)],
         });
     }
 }

@@ -51,7 +51,7 @@ pub enum Failure {
     /// The token is good, but what it stands for was revoked.
     #[error("revoked")]
     TokenRevoked,
-    /// The authorizer raised exactly `Unauthorized`.
+    /// The authorizer raised exactly `Unauthorized`, or a renewal brought no valid token.
     #[error("the authorizer refused the credentials")]
     Unauthorized,
     /// No template matches and the body may not pass as it is.
@@ -144,6 +144,8 @@ impl Failure {
 /// Why the gateway closes a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CloseCause {
+    /// A renewal brought the token of another session.
+    Changed,
     /// The node is going away, or the stage is no longer served.
     Drain,
     /// `@connections` DELETE, or the principal was revoked.
@@ -160,6 +162,7 @@ impl CloseCause {
     /// [RFC 6455 §7.4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
     pub fn close(self) -> (u16, &'static str) {
         match self {
+            Self::Changed => (1008, "session changed"),
             Self::Drain | Self::Timeout => (1001, "Going away"),
             Self::Deleted => (1000, "Connection Closed Normally"),
             Self::Expired => (1008, "session expired"),

@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod identity;
 pub mod integration;
 pub mod mapping;
+pub mod renewal;
 pub mod route;
 mod session;
 pub mod text;
@@ -20,7 +21,8 @@ mod unique;
 
 pub use connection::{Authorized, Connection, Handshake, Id, Kind, Operation, RouteKey};
 pub use error::{CloseCause, Failure};
-pub use session::{Environment, Invocation, Limits, Session};
+pub use renewal::{Renewal, Renewed};
+pub use session::{Environment, Invocation, Limits, Session, Work};
 
 #[cfg(test)]
 mod tests;

@@ -10,15 +10,28 @@ use api_model::expression::{Expression, Subject, selection_text};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-/// The route of a text message, or `None` if nothing matches and there is no
-/// `$default`. Predefined lifecycle keys cannot be selected by a message
-/// (unconfirmed on AWS).
-pub fn select<'s>(stage: &'s Stage, message: &str) -> Option<&'s Arc<Route>> {
+/// The route key of session renewal, which no route of a template can have.
+pub const SESSION: &str = "$session";
+
+/// What a text message selects.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected<'s> {
+    /// Its route; `None` if nothing matches and there is no `$default`.
+    pub route: Option<&'s Arc<Route>>,
+    /// Whether the key is [`SESSION`]. Where nothing is renewed, `route` counts.
+    pub is_session: bool,
+}
+
+/// What a text message selects. Keys with a dollar sign cannot be selected by a
+/// message (unconfirmed on AWS for the predefined ones).
+pub fn select<'s>(stage: &'s Stage, message: &str) -> Selected<'s> {
     let key = selected_key(&stage.api.route_selection, message);
-    key.as_deref()
+    let key = key.as_deref();
+    let route = key
         .filter(|key| !key.starts_with('$'))
         .and_then(|key| stage.routes.get(key))
-        .or_else(|| stage.routes.get("$default"))
+        .or_else(|| stage.routes.get("$default"));
+    Selected { route, is_session: key == Some(SESSION) }
 }
 
 /// The route key that a message's text selects; `None` if it is not JSON.

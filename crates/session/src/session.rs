@@ -25,7 +25,8 @@ use websocket::{Event, write};
 use crate::connection::{Connection, Id, Kind, Operation, RouteKey};
 use crate::error::{ABNORMAL, CloseCause, Failure, NO_STATUS};
 use crate::integration::{self, Call, Reply};
-use crate::route;
+use crate::renewal::{self, Renewal, Renewed};
+use crate::route::{self, Selected};
 
 /// State of one open connection.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Session {
     pinged_at: Option<Instant>,
     /// When the session's credentials end.
     expires_at: Option<Instant>,
+    /// The last attempt to renew them; most connections never make one.
+    attempt: Option<Box<Attempt>>,
     /// Code and reason for the DISCONNECT event.
     ended: Option<Box<(u16, String)>>,
     /// Whether complete messages wait because there was no room for their replies.
@@ -54,6 +57,13 @@ enum State {
     /// The gateway sent a Close frame and waits for the client's until then.
     Closing(Instant),
     Closed,
+}
+
+/// One attempt to renew a session.
+#[derive(Debug)]
+struct Attempt {
+    began_at: Instant,
+    is_under_way: bool,
 }
 
 /// What a session asks of the gateway: shared state, clocks and randomness.
@@ -77,6 +87,11 @@ pub trait Environment {
     }
     /// A message failed before its integration was called.
     fn failed(&self, connection: &Connection, request_id: Id, failure: Failure);
+    /// Whether a message that selects [`route::SESSION`] renews the session
+    /// instead of taking a route.
+    fn renews(&self) -> bool {
+        false
+    }
 }
 
 /// Limits of every connection.
@@ -93,6 +108,15 @@ pub struct Limits {
 }
 
 /// Work that the gateway must do for a message, and report back.
+#[derive(Debug)]
+pub enum Work {
+    /// Asking an integration; the answer goes to [`Session::handle_reply`].
+    Invocation(Invocation),
+    /// Verifying a fresh token; the outcome goes to [`Session::handle_renewal`].
+    Renewal(Renewal),
+}
+
+/// What to ask of an integration.
 pub struct Invocation {
     /// The operation.
     pub operation: Operation,
@@ -131,13 +155,14 @@ impl Session {
             heard_at: now,
             pinged_at: None,
             expires_at,
+            attempt: None,
             ended: None,
             has_more: false,
         }
     }
 
     /// Bytes came from the client. Replies that are known at once are appended
-    /// to `out`, the others become `invocations`. Where the environment has no
+    /// to `out`, the others become `work`. Where the environment has no
     /// room, the rest waits: see [`Session::has_more`].
     pub fn handle_bytes(
         &mut self,
@@ -146,7 +171,7 @@ impl Session {
         environment: &impl Environment,
         limits: &Limits,
         out: &mut Vec<u8>,
-        invocations: &mut Vec<Invocation>,
+        work: &mut Vec<Work>,
     ) {
         if !input.is_empty() {
             self.heard_at = now;
@@ -157,19 +182,19 @@ impl Session {
         let mut incoming = framing.receive(input, &limits.framing);
         self.has_more = false;
         loop {
-            if !environment.has_room(out.len(), invocations.len()) {
+            if !environment.has_room(out.len(), work.len()) {
                 self.has_more = true;
                 break;
             }
             let Some(event) = incoming.next() else { break };
             match event {
                 Ok(Event::Text(text)) => {
-                    self.handle_message(now, text, false, environment, out, invocations);
+                    self.handle_message(now, text, false, environment, out, work);
                 }
                 Ok(Event::Binary(bytes)) => {
                     let text =
                         base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
-                    self.handle_message(now, &text, true, environment, out, invocations);
+                    self.handle_message(now, &text, true, environment, out, work);
                 }
                 Ok(Event::Ping(payload)) => {
                     // Whether pings count against idleness is unconfirmed on AWS; they do here.
@@ -233,9 +258,32 @@ impl Session {
         self.state = State::Closing(now + CLOSE_PATIENCE);
     }
 
-    /// The session's credentials were renewed until then.
-    pub fn handle_renewal(&mut self, expires_at: Instant) {
-        self.expires_at = Some(expires_at);
+    /// A renewal was verified. Nothing but the session's end can move; the age
+    /// limit stays.
+    pub fn handle_renewal(
+        &mut self,
+        now: Instant,
+        request_id: Id,
+        renewed: Renewed,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.is_under_way = false;
+        }
+        if self.state != State::Open {
+            return;
+        }
+        match renewed {
+            Renewed::Until { expires_at, epoch_seconds } => {
+                self.expires_at = Some(expires_at);
+                self.active_at = now;
+                write::text(out, &renewal::notice(epoch_seconds));
+            }
+            Renewed::Refused(failure) => {
+                self.send_reply(now, request_id, false, Err(failure), out);
+            }
+            Renewed::Ended(cause) => self.handle_close(now, cause, out),
+        }
     }
 
     /// Time reached what [`Session::poll_timeout`] announced.
@@ -318,7 +366,7 @@ impl Session {
         is_base64: bool,
         environment: &impl Environment,
         out: &mut Vec<u8>,
-        invocations: &mut Vec<Invocation>,
+        work: &mut Vec<Work>,
     ) {
         if self.state != State::Open {
             return; // RFC 6455 §5.5.1: data after a Close frame is ignored.
@@ -329,12 +377,12 @@ impl Session {
         let Some(stage) = environment.stage(&self.connection) else {
             return self.handle_close(now, CloseCause::Drain, out);
         };
-        let outcome = self.begin(stage, text, is_base64, request_id, environment);
+        let outcome = self.begin(now, stage, text, is_base64, request_id, environment);
         let failure = match outcome {
-            Ok(Invocation { route, call: Call::Mock(reply), .. }) => {
+            Ok(Work::Invocation(Invocation { route, call: Call::Mock(reply), .. })) => {
                 return self.send_reply(now, request_id, route.two_way, Ok(reply), out);
             }
-            Ok(invocation) => return invocations.push(invocation),
+            Ok(more) => return work.push(more),
             Err(failure) => failure,
         };
         environment.failed(&self.connection, request_id, failure);
@@ -343,20 +391,24 @@ impl Session {
 
     /// Routes a message and works out what to ask.
     fn begin(
-        &self,
+        &mut self,
+        now: Instant,
         stage: Arc<Stage>,
         text: &str,
         is_base64: bool,
         request_id: Id,
         environment: &impl Environment,
-    ) -> Result<Invocation, Failure> {
-        let route = match is_base64 {
-            true => stage.routes.get("$default"),
+    ) -> Result<Work, Failure> {
+        let Selected { route, is_session } = match is_base64 {
+            true => Selected { route: stage.routes.get("$default"), is_session: false },
             false => route::select(&stage, text),
         };
         let key = route.map_or("$default", |route| route.key.as_str());
         if !environment.admit(&stage, key) {
             return Err(Failure::Throttled);
+        }
+        if is_session && environment.renews() {
+            return self.begin_renewal(now, text, request_id).map(Work::Renewal);
         }
         let route = Arc::clone(route.ok_or(Failure::NoRoute)?);
         let integration = route.integration.as_ref().ok_or(Failure::IntegrationMalformed)?;
@@ -373,7 +425,23 @@ impl Session {
             Call::Mock(_) => String::new(),
             Call::Function { .. } | Call::Http(_) => text.to_owned(),
         };
-        Ok(Invocation { operation, route, call, body })
+        Ok(Work::Invocation(Invocation { operation, route, call, body }))
+    }
+
+    /// One attempt at a time, and none soon after another.
+    fn begin_renewal(
+        &mut self,
+        now: Instant,
+        text: &str,
+        request_id: Id,
+    ) -> Result<Renewal, Failure> {
+        let is_busy =
+            |attempt: &Attempt| attempt.is_under_way || now < attempt.began_at + renewal::INTERVAL;
+        if self.attempt.as_deref().is_some_and(is_busy) {
+            return Err(Failure::Throttled);
+        }
+        self.attempt = Some(Box::new(Attempt { began_at: now, is_under_way: true }));
+        Ok(Renewal::parse(text, request_id))
     }
 
     fn send_reply(

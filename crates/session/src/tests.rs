@@ -10,6 +10,7 @@ mod mapping;
 mod play;
 mod protocol;
 mod proxy_result;
+mod renewal;
 mod route;
 mod target;
 mod total;
@@ -183,30 +184,6 @@ fn a_session_ends_when_its_credentials_do() {
             299s text {"type":"pong","at":"1790294535120"}
             5m close 1008 session expired
             5m due 305s
-        "#]],
-    );
-}
-
-#[test]
-fn renewed_credentials_move_the_end_but_not_past_the_age() {
-    check(
-        "0s expires 5m
-         4m expires 9m
-         9m wait",
-        expect![[r#"
-            9m close 1008 session expired
-            9m due 545s
-        "#]],
-    );
-    let mut limits = limits();
-    limits.age = std::time::Duration::from_secs(60);
-    check_with(
-        &limits,
-        "0s expires 5m
-         5m wait",
-        expect![[r#"
-            1m close 1001 Going away
-            65s closed 1001 Going away
         "#]],
     );
 }

@@ -23,6 +23,8 @@ mod push;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod session;
+#[cfg(test)]
 mod stacks;
 #[cfg(test)]
 mod tidy;

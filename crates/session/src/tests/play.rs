@@ -13,7 +13,8 @@ use super::world::{self, Way, mock, route};
 use crate::connection::{Connection, Id};
 use crate::error::{CloseCause, Failure};
 use crate::integration::{Call, Reply};
-use crate::session::{Environment, Invocation, Limits, Session};
+use crate::renewal::Renewed;
+use crate::session::{Environment, Invocation, Limits, Session, Work};
 
 pub(super) fn limits() -> Limits {
     Limits {
@@ -91,8 +92,8 @@ struct Player {
     epoch: Instant,
     /// Since the start.
     now: Duration,
-    invocations: Vec<Invocation>,
-    /// How many of them are written down.
+    work: Vec<Work>,
+    /// How much of it is written down.
     noted: usize,
     was_closed: bool,
     transcript: String,
@@ -108,13 +109,14 @@ impl Player {
             outside: Outside {
                 stage: RefCell::new(Some(Arc::new(stage.clone()))),
                 room: Cell::new(usize::MAX),
+                renews: Cell::new(false),
                 ids: Cell::new(0),
                 failures: RefCell::default(),
             },
             peer: websocket::Connection::client(),
             epoch,
             now: Duration::ZERO,
-            invocations: Vec::new(),
+            work: Vec::new(),
             noted: 0,
             was_closed: false,
             transcript: String::new(),
@@ -130,6 +132,8 @@ impl Player {
                 self.now = to;
                 return;
             };
+            // What is due since a while fires now.
+            let due = due.max(self.epoch + self.now);
             self.now = due - self.epoch;
             let mut out = Vec::new();
             self.session.handle_timeout(due, &self.limits, &mut out);
@@ -152,18 +156,23 @@ impl Player {
                     &self.outside,
                     &self.limits,
                     &mut out,
-                    &mut self.invocations,
+                    &mut self.work,
                 );
             }
             "delete" => self.session.handle_close(now, CloseCause::Deleted, &mut out),
             "drain" => self.session.handle_close(now, CloseCause::Drain, &mut out),
-            "expires" => self.session.handle_renewal(self.epoch + moment(rest)),
+            "expires" => {
+                let connection = Arc::clone(self.session.connection());
+                self.session = Session::open(connection, Some(self.epoch + moment(rest)), now);
+            }
             "gone" => self.session.handle_gone(),
             "push" => {
                 let mut frame = Vec::new();
                 write::text(&mut frame, rest);
                 self.session.handle_push(now, &frame, &mut out);
             }
+            "renewal" => self.outside.renews.set(rest == "on"),
+            "renewed" => self.renewed(rest, &mut out),
             "room" => self.outside.room.set(rest.parse().unwrap()),
             "unserve" => *self.outside.stage.borrow_mut() = None,
             "wait" => {}
@@ -187,7 +196,11 @@ impl Player {
             Some((number, body)) => (number, Some(body)),
             None => (rest, None),
         };
-        let invocation = &self.invocations[number.parse::<usize>().unwrap() - 1];
+        let invocations = self.work.iter().filter_map(|work| match work {
+            Work::Invocation(invocation) => Some(invocation),
+            Work::Renewal(_) => None,
+        });
+        let invocation = nth(invocations, number);
         let reply = match body {
             Some("!timeout") => Err(Failure::IntegrationTimeout),
             Some("!error") => Err(Failure::IntegrationError),
@@ -207,6 +220,28 @@ impl Player {
             reply,
             out,
         );
+    }
+
+    /// `<number> until <time>`, or `<number> !<what came of it>`.
+    fn renewed(&mut self, rest: &str, out: &mut Vec<u8>) {
+        let (number, outcome) = rest.split_once(' ').unwrap();
+        let renewals = self.work.iter().filter_map(|work| match work {
+            Work::Invocation(_) => None,
+            Work::Renewal(renewal) => Some(renewal),
+        });
+        let request_id = nth(renewals, number).request_id;
+        let renewed = match outcome {
+            "!changed" => Renewed::Ended(CloseCause::Changed),
+            "!error" => Renewed::Refused(Failure::AuthorizerError),
+            "!invalid" => Renewed::Refused(Failure::Unauthorized),
+            "!revoked" => Renewed::Ended(CloseCause::Deleted),
+            until => {
+                let at = moment(until.strip_prefix("until ").unwrap());
+                let epoch_seconds = world::NOW / 1000 + at.as_secs();
+                Renewed::Until { expires_at: self.epoch + at, epoch_seconds }
+            }
+        };
+        self.session.handle_renewal(self.epoch + self.now, request_id, renewed, out);
     }
 
     /// Writes down what one step did; frames of one output stand in one line.
@@ -230,9 +265,9 @@ impl Player {
         if !frames.is_empty() {
             self.line(&frames.join(" + "));
         }
-        let calls: Vec<String> = self.invocations[self.noted..].iter().map(called).collect();
-        self.noted = self.invocations.len();
-        calls.iter().for_each(|call| self.line(call));
+        let begun: Vec<String> = self.work[self.noted..].iter().map(described_work).collect();
+        self.noted = self.work.len();
+        begun.iter().for_each(|work| self.line(work));
         if self.session.is_closed() && !self.was_closed {
             self.was_closed = true;
             let (code, reason) = self.session.ended();
@@ -243,6 +278,20 @@ impl Player {
 
     fn line(&mut self, text: &str) {
         writeln!(self.transcript, "{} {}", shown(self.now), text.trim_end()).unwrap();
+    }
+}
+
+/// The item with this number; the first is 1.
+fn nth<T>(mut items: impl Iterator<Item = T>, number: &str) -> T {
+    items.nth(number.parse::<usize>().unwrap() - 1).unwrap()
+}
+
+fn described_work(work: &Work) -> String {
+    match work {
+        Work::Invocation(invocation) => called(invocation),
+        Work::Renewal(renewal) => {
+            format!("verify {}", renewal.token.as_deref().unwrap_or("nothing"))
+        }
     }
 }
 
@@ -326,6 +375,7 @@ struct Outside {
     stage: RefCell<Option<Arc<Stage>>>,
     /// Invocations that may be begun in all.
     room: Cell<usize>,
+    renews: Cell<bool>,
     ids: Cell<u8>,
     failures: RefCell<Vec<Failure>>,
 }
@@ -358,5 +408,9 @@ impl Environment for Outside {
 
     fn failed(&self, _: &Connection, _: Id, failure: Failure) {
         self.failures.borrow_mut().push(failure);
+    }
+
+    fn renews(&self) -> bool {
+        self.renews.get()
     }
 }

@@ -10,7 +10,7 @@ const KEYS: [&str; 10] =
 fn check(expression: &str, message: &str, want: &str) {
     let keys = KEYS.iter().chain(&["$default", "$connect", "$disconnect"]);
     let stage = stage(expression, keys.map(|key| route(key, Way::One, None)).collect());
-    let found = crate::route::select(&stage, message).map(|route| route.key.as_str());
+    let found = crate::route::select(&stage, message).route.map(|route| route.key.as_str());
     assert_eq!(found, Some(want), "{expression} on {message}");
 }
 
@@ -123,7 +123,36 @@ fn nesting_without_bound_is_survived() {
 #[test]
 fn without_a_default_nothing_is_selected() {
     let stage = stage("$request.body.action", vec![route("join", Way::One, None)]);
-    assert!(crate::route::select(&stage, r#"{"action":"join"}"#).is_some());
-    assert!(crate::route::select(&stage, r#"{"action":"zzz"}"#).is_none());
-    assert!(crate::route::select(&stage, "hello").is_none());
+    assert!(crate::route::select(&stage, r#"{"action":"join"}"#).route.is_some());
+    assert!(crate::route::select(&stage, r#"{"action":"zzz"}"#).route.is_none());
+    assert!(crate::route::select(&stage, "hello").route.is_none());
+}
+
+#[test]
+fn the_key_of_renewal_is_seen_whatever_the_expression_is() {
+    #[track_caller]
+    fn check_session(expression: &str, message: &str, want: bool) {
+        let stage = stage(expression, vec![route("$default", Way::One, None)]);
+        let selected = crate::route::select(&stage, message);
+        assert_eq!(selected.is_session, want, "{expression} on {message}");
+        assert_eq!(selected.route.map(|route| route.key.as_str()), Some("$default"));
+    }
+    check_session("$request.body.action", r#"{"action":"$session"}"#, true);
+    check_session("$request.body.action", r#"{"action":"\u0024session"}"#, true);
+    check_session("$request.body.a.b", r#"{"a":{"b":"$session"}}"#, true);
+    check_session("${request.body.a}${request.body.b}", r#"{"a":"$ses","b":"sion"}"#, true);
+    check_session(r"\$session", "7", true);
+    for message in [
+        r#"{"action":"$Session"}"#,
+        r#"{"action":"$session "}"#,
+        r#"{"action":["$session"]}"#,
+        r#"{"action":"session"}"#,
+        r#"{"action":"$session","action":"join"}"#,
+        r#"{"other":"$session"}"#,
+        r#"{"action":"$session"} x"#,
+        "$session",
+        "\"$session\"",
+    ] {
+        check_session("$request.body.action", message, false);
+    }
 }

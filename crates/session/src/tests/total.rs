@@ -169,7 +169,15 @@ fn debug_output_holds_no_secret() {
         let call = call(&integration, &operation, None, false).unwrap();
         let route = std::sync::Arc::new(route("$connect", Way::One, Some(integration)));
         let body = "hush".to_owned();
-        format!("{:?}", crate::Invocation { operation: operation.clone(), route, call, body })
+        format!(
+            "{:?}",
+            crate::Work::Invocation(crate::Invocation {
+                operation: operation.clone(),
+                route,
+                call,
+                body
+            })
+        )
     };
     let mapped = Integration {
         parameters: parameters(&[("querystring.t", "route.request.querystring.access_token")]),
@@ -178,4 +186,8 @@ fn debug_output_holds_no_secret() {
     for text in [shown(mapped), shown(function())] {
         assert!(!text.contains("hush") && text.contains("Cookie"), "{text}");
     }
+    let renewal = crate::Renewal::parse(r#"{"token":"hush"}"#, operation.request_id);
+    assert_eq!(renewal.token.as_deref(), Some("hush"));
+    let text = format!("{:?}", crate::Work::Renewal(renewal));
+    assert!(!text.contains("hush") && text.contains("Renewal"), "{text}");
 }
