@@ -562,5 +562,6 @@ impl Gateway {
 pub(crate) async fn abandon(gateway: Arc<Gateway>, slot: Arc<Slot>, mut session: Session) {
     session.handle_gone();
     gateway.registry.remove(&slot);
-    finish(gateway, slot, session, None).await;
+    // Boxed: this future shares its memory with that of an open connection.
+    Box::pin(finish(gateway, slot, session, None)).await;
 }

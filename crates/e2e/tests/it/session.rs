@@ -11,7 +11,7 @@ use crate::harness::secrets::Secrets;
 use crate::harness::server::{Answer, Server};
 use crate::harness::template;
 use crate::harness::token;
-use crate::harness::ws::{Client, Incoming};
+use crate::harness::ws::{Client, Frame, Incoming};
 
 const BUILT_IN: &str =
     "@lambda Handler\n@builtin Auth\n@authorizer Guard Auth\n@route $connect Handler auth=Guard\n";
@@ -139,6 +139,40 @@ fn a_renewed_session_ends_at_its_new_time() {
     };
     assert_eq!((code, reason.as_str()), (Some(1008), "session expired"));
     assert!(end <= epoch_seconds(), "it ended too early");
+}
+
+#[test]
+fn a_delegate_that_is_down_renews_nothing_and_ends_nothing() {
+    let jwt = token::random_hex();
+    let status = Arc::new(Mutex::new(200));
+    let shared = Arc::clone(&status);
+    let delegate = Server::start(move |_| Answer::Reply {
+        status: *shared.lock().unwrap(),
+        headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+        body: br#"{"sub":"ada","exp":4102444800}"#.to_vec(),
+    });
+    let handler = accepting();
+    let config = format!(
+        "[session]\nrenewal = true\n[authorizer]\nleeway = \"0s\"\n[authorizer.csrf]\nmode = \"off\"\n[authorizer.delegate]\nurl = \"http://{}/session\"\n",
+        delegate.address
+    );
+    let gateway = start(BUILT_IN, &config, &[("Handler", &handler)], &jwt);
+    let token = ada(&[], &jwt);
+    let open = || Client::open(gateway.listen, "/dev", &bearer(&token)).unwrap().1.unwrap();
+    let (mut early, mut late) = (open(), open());
+    let renew = |client: &mut Client| {
+        client.send_text(&json!({ "action": "$session", "token": token }).to_string()).unwrap();
+        let Incoming::Text(answer) = client.receive().unwrap() else { panic!("no answer") };
+        answer
+    };
+    assert_eq!(renew(&mut early), r#"{"session":"renewed","expiresAt":4102444800}"#);
+    *status.lock().unwrap() = 500;
+    let answer = renew(&mut late);
+    assert!(answer.starts_with(r#"{"message": "Internal server error", "#), "{answer}");
+    let refusals: Value = serde_json::from_slice(&gateway.ask_admin("/refusals").body).unwrap();
+    assert_eq!(refusals[0]["code"], "authorizer_error", "{refusals}");
+    late.send(&Frame::new(9, "still here")).unwrap();
+    assert!(matches!(late.receive().unwrap(), Incoming::Pong(_)));
 }
 
 /// A `$connect` integration that has the principal revoked before it accepts.
