@@ -63,7 +63,9 @@ async fn invoke(
         Callable::Echo => Ok(echo(&payload)),
         Callable::Authorizer(handler) => {
             let now = crate::clock::epoch_seconds();
-            handler.handle_json(&payload, now).await.map_err(|_| Failure::IntegrationError)
+            // Boxed: rare as an integration, and large in every invocation's future.
+            let answer = Box::pin(handler.handle_json(&payload, now)).await;
+            answer.map_err(|_| Failure::IntegrationError)
         }
         Callable::Host(host) => match host.invoke(payload.into(), timeout).await {
             Ok(result) => Ok(result.into()),

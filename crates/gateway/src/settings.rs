@@ -62,6 +62,8 @@ pub struct Settings {
     pub functions: Vec<(String, FunctionSettings)>,
     /// `[parameters]`: values of SSM parameters by name.
     pub parameters: BTreeMap<String, sigv4::Secret>,
+    /// `[integrations]`
+    pub integrations: Integrations,
     /// `[events] domain_name`
     pub domain_name: DomainNameMode,
     /// `[management]`
@@ -77,6 +79,16 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// `[admin]`
     pub admin: Admin,
+}
+
+/// How the gateway reaches AWS.
+#[derive(Clone, Debug, Default)]
+pub struct Integrations {
+    /// `credentials = "environment"`: AWS may be called with those of the
+    /// process environment; never without.
+    pub is_ambient: bool,
+    /// Addresses of services in place of AWS's own, by service.
+    pub endpoints: BTreeMap<String, String>,
 }
 
 /// Where clients connect.
@@ -301,6 +313,7 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
         authorizers: read_authorizers(&mut root, out),
         functions: read_functions(&mut root, out),
         parameters: read_parameters(&mut root, secrets, out),
+        integrations: read_integrations(root.table("integrations", out), out),
         domain_name: {
             let mut section = root.table("events", out);
             let words = [("host", DomainNameMode::Host), ("local", DomainNameMode::Local)];
@@ -343,20 +356,35 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
         },
         admin: read_admin(root.table("admin", out), secrets, out),
     };
-    for name in ["cluster", "integrations"] {
-        if let Some(entry) = node.entries().iter().find(|entry| entry.key == name) {
-            out.error(
-                codes::UNSUPPORTED,
-                entry.key_span,
-                format!("`[{name}]` is not supported in this version"),
-            )
-            .hint("remove the section");
-        }
+    if let Some(entry) = node.entries().iter().find(|entry| entry.key == "cluster") {
+        out.error(
+            codes::UNSUPPORTED,
+            entry.key_span,
+            "`[cluster]` is not supported in this version",
+        )
+        .hint("remove the section");
     }
     root.find("cluster");
-    root.find("integrations");
     root.finish(out);
     settings
+}
+
+fn read_integrations(mut section: Section<'_>, out: &mut Diagnostics) -> Integrations {
+    let is_ambient = section.word("credentials", &[("environment", true)], out).unwrap_or(false);
+    let mut table = section.table("endpoints", out);
+    let mut endpoints = BTreeMap::new();
+    for service in ["secretsmanager", "ssm"] {
+        if let Some(url) = table.text(service, out) {
+            endpoints.insert(service.to_owned(), url.to_owned());
+        }
+    }
+    if !endpoints.is_empty() && !is_ambient {
+        let message = "needs `integrations.credentials`: a service is never called without";
+        wrong(out, table.span(), "integrations.endpoints", message);
+    }
+    table.finish(out);
+    section.finish(out);
+    Integrations { is_ambient, endpoints }
 }
 
 fn read_listen(mut section: Section<'_>, out: &mut Diagnostics) -> Listen {

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use api_model::api::{Authorization, Authorizer, Function, Stage, Target};
 use api_model::{Compat, Diagnostics, Model, Span};
+use authorizer_lambda::aws::Aws;
 use authorizer_lambda::{Handler, Reading, SourceError, Sources as KeySources};
 use lambda_host::{Client, InvokeUrl};
 
 use crate::clock::epoch_seconds;
 use crate::router::Router;
-use crate::settings::{Builtin, CacheKey, FunctionSettings, SecretSources, Settings, codes};
+use crate::settings::{
+    Builtin, CacheKey, FunctionSettings, Integrations, SecretSources, Settings, codes,
+};
 use crate::sigv4::Secret;
 use crate::throttle::{Bucket, Rate};
 
@@ -365,7 +368,9 @@ async fn load_authorizer(
     let environment: BTreeMap<String, String> = function.environment.iter().cloned().collect();
     let empty = toml::Table::new();
     let layers = [&settings.authorizer, own.map_or(&empty, |own| &own.authorizer)];
-    let sources = Arc::new(FunctionSources::new(&environment, model, settings, lenders));
+    let region = function.arn.split(':').nth(3).unwrap_or_default();
+    let sources = FunctionSources::new(&environment, model, settings, lenders, region);
+    let sources = Arc::new(sources);
     let place = |path: &str| format!("the authorizer function `{}`: `{path}`", function.logical_id);
     let loaded = authorizer_lambda::load(&environment, &layers, sources, epoch_seconds());
     match loaded.await {
@@ -388,12 +393,14 @@ async fn load_authorizer(
 }
 
 /// What a built-in authorizer may read: its own environment, then the
-/// gateway's; files; and the parameters that are configured or in the templates.
+/// gateway's; files; the parameters that are configured or in the templates;
+/// and those of AWS where that is configured.
 struct FunctionSources {
     environment: BTreeMap<String, String>,
     parameters: BTreeMap<String, Secret>,
     secrets: &'static (dyn SecretSources + Send + Sync),
     client: Client,
+    aws: Option<Result<Aws, SourceError>>,
 }
 
 impl FunctionSources {
@@ -402,6 +409,7 @@ impl FunctionSources {
         model: &Model,
         settings: &Settings,
         lenders: Lenders<'_>,
+        region: &str,
     ) -> Self {
         let of_templates = model.parameters.iter();
         let mut parameters: BTreeMap<_, _> = of_templates
@@ -413,17 +421,46 @@ impl FunctionSources {
             parameters,
             secrets: lenders.secrets,
             client: lenders.client.clone(),
+            aws: settings
+                .integrations
+                .is_ambient
+                .then(|| reach_aws(&settings.integrations, lenders, region)),
         }
     }
 
-    fn configured(&self, name: &str) -> Result<Vec<u8>, SourceError> {
-        let found = self.parameters.get(name).map(|secret| secret.expose().to_vec());
-        found.ok_or_else(|| {
-            SourceError::Failed(format!(
-                "write its value under `[parameters]` in wsgate.toml: \"{name}\" = \"…\""
-            ))
-        })
+    fn configured(&self, name: &str) -> Option<Vec<u8>> {
+        self.parameters.get(name).map(|secret| secret.expose().to_vec())
     }
+
+    fn aws(&self, name: &str) -> Result<&Aws, SourceError> {
+        match &self.aws {
+            Some(aws) => aws.as_ref().map_err(Clone::clone),
+            None => Err(SourceError::Failed(format!(
+                "write its value under `[parameters]` in wsgate.toml: \"{name}\" = \"…\"; \
+                 or let it be read from AWS by `[integrations] credentials = \"environment\"`"
+            ))),
+        }
+    }
+}
+
+/// AWS in the name of the process environment, in the function's region if it names none.
+fn reach_aws(
+    integrations: &Integrations,
+    lenders: Lenders<'_>,
+    region: &str,
+) -> Result<Aws, SourceError> {
+    let variable = |name: &str| {
+        let endpoint = match name {
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER" => integrations.endpoints.get("secretsmanager"),
+            "AWS_ENDPOINT_URL_SSM" => integrations.endpoints.get("ssm"),
+            _ => None,
+        };
+        let own = || lenders.secrets.environment(name);
+        let default = || (name == "AWS_DEFAULT_REGION").then(|| region.to_owned());
+        endpoint.cloned().or_else(own).or_else(default)
+    };
+    let aws = Aws::from_environment(&variable, lenders.client.clone());
+    aws.map_err(|error| SourceError::Failed(error.to_string()))
 }
 
 impl KeySources for FunctionSources {
@@ -442,14 +479,25 @@ impl KeySources for FunctionSources {
     }
 
     fn parameter<'a>(&'a self, name: &'a str) -> Reading<'a> {
-        Box::pin(async { self.configured(name) })
+        Box::pin(async move {
+            match self.configured(name) {
+                Some(value) => Ok(value),
+                None => self.aws(name)?.parameter(name).await,
+            }
+        })
     }
 
     /// A secret has a name among the parameters too ([reference]).
     ///
     /// [reference]: https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html
     fn secret<'a>(&'a self, id: &'a str) -> Reading<'a> {
-        Box::pin(async move { self.configured(&format!("/aws/reference/secretsmanager/{id}")) })
+        Box::pin(async move {
+            let name = format!("/aws/reference/secretsmanager/{id}");
+            match self.configured(&name) {
+                Some(value) => Ok(value),
+                None => self.aws(&name)?.secret(id).await,
+            }
+        })
     }
 
     fn client(&self) -> Result<Client, SourceError> {

@@ -46,6 +46,9 @@ fn every_example_is_accepted() {
     let mut authorizer = authorizer_table(&defaults());
     merge(&mut authorizer, authorizer_table(&examples()));
     config(authorizer);
+    let mut delegated = authorizer_table(&delegate());
+    delegated.insert("csrf".to_owned(), authorizer_table(&examples())["csrf"].clone());
+    config(delegated);
 }
 
 #[test]
@@ -154,7 +157,13 @@ fn join(path: &str, key: &str) -> String {
 fn everything() -> Table {
     let mut whole = defaults();
     merge(&mut whole, examples());
+    merge(&mut whole, delegate());
     whole
+}
+
+/// What cannot stand beside issuers.
+fn delegate() -> Table {
+    block("With a delegate there are no issuers:")
 }
 
 fn defaults() -> Table {

@@ -70,9 +70,9 @@ pub(super) fn read(tree: &Value) -> Result<(Config, Vec<Warning>), Vec<ConfigErr
         protocol: read_protocol(report, &table),
         origins,
         csrf,
-        issuers: match delegate {
-            Some(_) => Vec::new(),
-            None => issuer::read_all(report, table.value("issuers"), prefix),
+        issuers: match (&delegate, table.value("issuers")) {
+            (Some(_), None) => Vec::new(),
+            (_, issuers) => issuer::read_all(report, issuers, prefix),
         },
         delegate,
         stale_max: table.seconds(report, "stale_max", STALE_MIN, STALE_MAX).unwrap_or(STALE),
