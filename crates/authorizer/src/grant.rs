@@ -37,6 +37,9 @@ pub struct Grant {
     pub deadline: u64,
     /// `iat`, in epoch seconds, if the token has one.
     pub issued_at: Option<u64>,
+    /// Whether a delegate vouches: the session was good when it was asked, whatever `issued_at`
+    /// leaves open.
+    pub is_vouched: bool,
     /// `sid`, if the token has one and it is a string.
     pub session: Option<String>,
     /// The source that carried the token, as configured, such as `cookie:JWT`.
@@ -138,6 +141,7 @@ pub(crate) fn grant(
         context,
         deadline: claims.expires_at().saturating_add(config.leeway),
         issued_at: claims.issued_at(),
+        is_vouched: config.delegate.is_some(),
         session: claims.text("sid").map(Cow::into_owned),
         token_source,
         csrf,

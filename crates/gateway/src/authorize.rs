@@ -37,6 +37,8 @@ pub(crate) struct Leave {
     pub(crate) authorized: Authorized,
     /// How old the verdict is, for revocations.
     pub(crate) issued: Issued,
+    /// Whether a fresh token may move the session's end: the built-in authorizer let it in.
+    pub(crate) is_renewable: bool,
     /// `sid` of the token.
     pub(crate) session_id: Option<String>,
     /// When the session ends, seconds since 1970.
@@ -201,6 +203,12 @@ async fn ask_builtin(
     let ttl = snapshot.settings.cache.ttl;
     let generation = handler.keys().generation;
     let decide = async |evidence: Evidence<'_>| {
+        // Whoever asks elsewhere counts as a function does.
+        let asks_elsewhere = handler.authorizer().config().delegate().is_some();
+        let permit = asks_elsewhere.then(|| gateway.authorizers.try_acquire()).transpose();
+        let Ok(_permit) = permit else {
+            return Outcome::Uncached(Verdict::Refused(Failure::Throttled.into()));
+        };
         let now = clock::epoch_seconds();
         // Bounded: by the delegate's timeout, or by that of fetching keys.
         let decision = handler.decide(evidence, now).await;
@@ -404,7 +412,8 @@ fn leave(
                     principal_id: Some(grant.principal_id.clone()),
                     context: grant.context.clone(),
                 },
-                issued: grant.issued_at.map_or(Issued::Unknown, Issued::At),
+                issued: Issued::of(grant, asked.asked_at),
+                is_renewable: true,
                 session_id: grant.session.clone(),
                 deadline: ends.then_some(grant.deadline),
                 protocol: None,
@@ -417,6 +426,7 @@ fn leave(
             Ok(Leave {
                 authorized: result.authorized.clone(),
                 issued: Issued::Asked(asked.asked_at),
+                is_renewable: false,
                 session_id: None,
                 deadline,
                 protocol: None,

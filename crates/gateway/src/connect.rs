@@ -17,6 +17,7 @@ use crate::clock;
 use crate::id;
 use crate::journal::Entry;
 use crate::registry::Slot;
+use crate::revocation::Issued;
 use crate::server::Gateway;
 use crate::settings::DomainNameMode;
 use crate::snapshot::Snapshot;
@@ -205,7 +206,7 @@ impl Pending {
         let operation = self.operation(None);
         let mut leave =
             authorize(gateway, snapshot, config, &operation, caller, &mut self.trail).await?;
-        if self.is_revoked(gateway, &leave) && leave.session_id.is_none() {
+        if self.is_revoked(gateway, &leave) && matches!(leave.issued, Issued::Asked(_)) {
             // A verdict that began before a revocation is asked for again.
             gateway.forget(&self.connection.api_id, leave.authorized.principal_id.as_deref());
             leave =
@@ -286,7 +287,7 @@ impl Pending {
         protocol: Option<String>,
     ) -> Result<Accepted, Failed> {
         let session_id = leave.as_ref().and_then(|leave| leave.session_id.clone());
-        let is_renewable = leave.as_ref().is_some_and(|leave| leave.issued.is_of_token());
+        let is_renewable = leave.as_ref().is_some_and(|leave| leave.is_renewable);
         let connection = Arc::clone(&self.connection);
         let slot = Slot::new(connection, self.source_ip, session_id, is_renewable);
         let slot = Arc::new(slot);

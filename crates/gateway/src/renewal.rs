@@ -9,6 +9,7 @@ use api_model::api::Authorization;
 use authorizer::{Denial, Grant};
 use authorizer_lambda::Refusal;
 use session::{CloseCause, Connection, Failure, Renewal, Renewed};
+use tokio::time::Instant;
 
 use crate::authorize::{Refused, rule};
 use crate::clock;
@@ -33,6 +34,7 @@ pub(crate) async fn renew(
 ) -> Renewed {
     let Renewal { request_id, token } = renewal;
     let connection = &slot.connection;
+    let asked_at = Instant::now();
     let granted = match token {
         Some(token) => {
             let work = ask(gateway, snapshot, connection, &token);
@@ -54,7 +56,7 @@ pub(crate) async fn renew(
             );
             Renewed::Ended(CloseCause::Changed)
         }
-        Ok(grant) if is_revoked(gateway, slot, &grant) => {
+        Ok(grant) if is_revoked(gateway, slot, &grant, asked_at) => {
             note(Failure::TokenRevoked.code(), rule(Failure::TokenRevoked));
             Renewed::Ended(CloseCause::Deleted)
         }
@@ -116,12 +118,12 @@ fn lasting(context: &[(String, String)]) -> Vec<&(String, String)> {
     values
 }
 
-fn is_revoked(gateway: &Gateway, slot: &Slot, grant: &Grant) -> bool {
+fn is_revoked(gateway: &Gateway, slot: &Slot, grant: &Grant, asked_at: Instant) -> bool {
     gateway.revocations.is_revoked(
         &slot.connection.api_id,
         &grant.principal_id,
         grant.session.as_deref(),
-        Issued::of(grant),
+        Issued::of(grant, asked_at),
     )
 }
 

@@ -51,16 +51,13 @@ pub(crate) enum Issued {
 }
 
 impl Issued {
-    /// Of a grant, by its token's `iat`.
-    pub(crate) fn of(grant: &Grant) -> Self {
-        grant.issued_at.map_or(Self::Unknown, Self::At)
-    }
-
-    /// Whether a token says it, which only the built-in authorizer's grants do.
-    pub(crate) fn is_of_token(self) -> bool {
-        match self {
-            Self::At(_) | Self::Unknown => true,
-            Self::Asked(_) => false,
+    /// Of a grant of the built-in authorizer that was asked at `asked_at`: by its `iat`; without
+    /// one a delegate vouches for the moment it was asked, and a token for none.
+    pub(crate) fn of(grant: &Grant, asked_at: Instant) -> Self {
+        match grant.issued_at {
+            Some(issued_at) => Self::At(issued_at),
+            None if grant.is_vouched => Self::Asked(asked_at),
+            None => Self::Unknown,
         }
     }
 }

@@ -78,6 +78,7 @@ fn the_cookies_that_are_named_are_sent_and_nothing_else() {
     assert_eq!(grant.principal_id, "app:alice");
     assert_eq!(grant.deadline, NOW + 65);
     assert_eq!(grant.issued_at, Some(NOW - 10));
+    assert!(grant.is_vouched);
     assert_eq!(grant.session.as_deref(), Some("session-1"));
     assert_eq!(grant.csrf, CsrfOutcome::Signed);
     assert_eq!(grant.token_source, "cookie:SESSION");

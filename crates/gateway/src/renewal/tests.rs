@@ -49,6 +49,7 @@ fn grant() -> Grant {
             ("csrf", "none"),
         ]),
         deadline: 2005,
+        is_vouched: false,
         issued_at: Some(900),
         session: Some("s-1".to_owned()),
         token_source: "renewal".to_owned(),
@@ -98,4 +99,14 @@ fn a_session_that_had_no_id_gets_none() {
     slot.session_id = None;
     assert!(!is_same(&slot, &grant()));
     assert!(is_same(&slot, &Grant { session: None, ..grant() }));
+}
+
+#[test]
+fn a_delegate_vouches_for_the_moment_it_was_asked_and_a_token_without_iat_for_none() {
+    let at = Instant::now();
+    let of = |issued_at, is_vouched| Issued::of(&Grant { issued_at, is_vouched, ..grant() }, at);
+    assert_eq!(of(Some(900), false), Issued::At(900));
+    assert_eq!(of(Some(900), true), Issued::At(900));
+    assert_eq!(of(None, true), Issued::Asked(at));
+    assert_eq!(of(None, false), Issued::Unknown);
 }
