@@ -37,8 +37,10 @@ impl Options {
 /// Sets up, builds once, and runs every test.
 pub(crate) fn run_everything(options: &Options) -> Result<(), Failure> {
     set_up(options)?;
-    let mut build = cargo(&["build", "--package", "wsgate"]);
-    machine::run(&mut build)?;
+    machine::run(&mut cargo(&["build", "--package", "wsgate"]))?;
+    // Apart from it: together, the gateway would have the features of the function.
+    let function = ["build", "--package", "wsgate-authorizer-lambda", "--bin", "bootstrap"];
+    machine::run(&mut cargo(&function))?;
     // The counts that matter come last.
     machine::run(prepare(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]), options))?;
     let mut tests = if answers("cargo", &["nextest", "--version"]) {
@@ -79,6 +81,7 @@ fn ways_on(options: &Options, missing: &[Tool]) -> String {
 /// Tells the tests what to run, and what not.
 fn prepare<'a>(command: &'a mut Command, options: &Options) -> &'a mut Command {
     command.env("WSGATE_BIN", target().join("debug/wsgate"));
+    command.env("BOOTSTRAP_BIN", target().join("debug/bootstrap"));
     for tool in Tool::OF_TESTS {
         if let Some(path) = tool.find() {
             command.env(tool.variable(), path);

@@ -38,6 +38,8 @@ fn main() -> ExitCode {
 fn start_logs() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok();
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
+    // Below it the runtime's library writes whole events, tokens and all.
+    let level = level.min(tracing::Level::DEBUG);
     tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level).init();
 }
 
@@ -112,6 +114,8 @@ async fn handle(
 /// [Runtime API]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror
 async fn report_init_error(message: &str) {
     let Ok(address) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return };
+    // Lambda sets host and port, its emulators a URL.
+    let address = address.strip_prefix("http://").unwrap_or(&address);
     let body = serde_json::json!({
         "errorMessage": message,
         "errorType": "Configuration",

@@ -7,6 +7,8 @@ mod browser;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod delegate;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod diagnostics;
@@ -18,6 +20,10 @@ mod guide;
 mod harness;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lambda;
 #[cfg(test)]
 mod push;
 #[cfg(test)]

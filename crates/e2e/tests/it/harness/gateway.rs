@@ -44,7 +44,7 @@ pub(crate) struct Gateway {
     admin_token: String,
     /// The ready line.
     pub(crate) ready: Value,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     stdout: Output,
     stderr: Output,
     pub(crate) secrets: Arc<Secrets>,
@@ -94,7 +94,7 @@ impl Gateway {
             admin,
             admin_token,
             ready,
-            lines,
+            lines: Mutex::new(lines),
             stdout,
             stderr,
             secrets,
@@ -158,7 +158,8 @@ impl Gateway {
 
     /// Waits for the end that it was told to come to; `None` when it does not.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        let status = wait(&mut self.child, &self.lines, DEADLINE)?;
+        let lines = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let status = wait(&mut self.child, lines, DEADLINE)?;
         self.stdout.join();
         self.stderr.join();
         let after_ready = self.stdout.read().lines().skip(1).collect::<Vec<_>>().join("\n");
@@ -225,25 +226,29 @@ pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> std::proc
     command.output().expect("wsgate starts")
 }
 
-/// The binary under test: `$WSGATE_BIN`, or built here, once, by cargo.
+/// The binary under test: `$WSGATE_BIN`, or built here.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(path) = std::env::var_os("WSGATE_BIN") {
-            return PathBuf::from(path);
-        }
-        let own = std::env::current_exe().expect("a test knows its own file");
-        let profile = own.parent().and_then(Path::parent).expect("TARGET/PROFILE/deps/it");
-        let target = profile.parent().expect("TARGET/PROFILE");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "wsgate", "--target-dir"]).arg(target);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(built.is_ok_and(|status| status.success()), "cargo build -p wsgate works");
-        profile.join(format!("wsgate{EXE_SUFFIX}"))
-    })
+    BINARY.get_or_init(|| built("WSGATE_BIN", "wsgate", "wsgate"))
+}
+
+/// The program `name` of `package`: the one that `variable` names, or built by cargo.
+pub(crate) fn built(variable: &str, package: &str, name: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        return PathBuf::from(path);
+    }
+    let own = std::env::current_exe().expect("a test knows its own file");
+    let profile = own.parent().and_then(Path::parent).expect("TARGET/PROFILE/deps/it");
+    let target = profile.parent().expect("TARGET/PROFILE");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", package, "--bin", name, "--target-dir"]);
+    build.arg(target);
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(status.is_ok_and(|status| status.success()), "cargo build -p {package} works");
+    profile.join(format!("{name}{EXE_SUFFIX}"))
 }
 
 fn spawn(setup: &Setup, folder: &Path) -> Child {

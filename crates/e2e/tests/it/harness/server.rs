@@ -4,7 +4,7 @@
 //! or a back end. It records every request before it answers.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -46,6 +46,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    connections: usize,
     requests: VecDeque<Message>,
     stopped: bool,
 }
@@ -53,20 +54,32 @@ struct State {
 impl Server {
     /// Starts a server on a free loopback port.
     pub(crate) fn start(play: impl Fn(&Message) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_over(Ok, play)
+    }
+
+    /// Starts a server that speaks through what `cover` makes of each connection.
+    pub(crate) fn start_over(
+        cover: impl Fn(Wire) -> io::Result<Wire> + Send + Sync + 'static,
+        play: impl Fn(&Message) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared =
             Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() });
-        let play: Arc<dyn Fn(&Message) -> Answer + Send + Sync> = Arc::new(play);
+        let (cover, play) = (Arc::new(cover), Arc::new(play));
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
-                if accepting.lock().stopped {
+                let mut state = accepting.lock();
+                if state.stopped {
                     return;
                 }
-                let (shared, play) = (Arc::clone(&accepting), Arc::clone(&play));
-                std::thread::spawn(move || serve(&shared, play.as_ref(), stream));
+                state.connections += 1;
+                drop(state);
+                let shared = Arc::clone(&accepting);
+                let (cover, play) = (Arc::clone(&cover), Arc::clone(&play));
+                std::thread::spawn(move || serve(&shared, cover.as_ref(), play.as_ref(), stream));
             }
         });
         Self { address, shared }
@@ -90,6 +103,11 @@ impl Server {
         }
     }
 
+    /// How many connections were made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
     /// All unread requests, oldest first, without waiting.
     pub(crate) fn unread(&self) -> Vec<Message> {
         self.shared.lock().requests.iter().cloned().collect()
@@ -111,9 +129,14 @@ impl Shared {
     }
 }
 
-fn serve(shared: &Shared, play: &(dyn Fn(&Message) -> Answer + Send + Sync), stream: TcpStream) {
+fn serve(
+    shared: &Shared,
+    cover: &(dyn Fn(Wire) -> io::Result<Wire> + Send + Sync),
+    play: &(dyn Fn(&Message) -> Answer + Send + Sync),
+    stream: TcpStream,
+) {
     let Ok(raw) = stream.try_clone() else { return };
-    let Ok(mut wire) = Wire::new(stream) else { return };
+    let Ok(mut wire) = Wire::new(stream).and_then(cover) else { return };
     // Idle keep-alive connections of the gateway's pool live as long as the test.
     if raw.set_read_timeout(None).is_err() {
         return;
