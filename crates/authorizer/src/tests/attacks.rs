@@ -41,8 +41,18 @@ fn a_public_key_is_no_hmac_secret() {
         config["issuers"][0]["algorithms"] = json!([algorithm.name()]);
         config["issuers"][0]["keys"] = json!([format!("pem:env:{name}")]);
         let gate = Gate::new(config);
-        for secret in [pair.public.as_str(), pair.public.trim_end()] {
-            let Ok(key) = SigningKey::hmac(Algorithm::Hs256, secret.as_bytes()) else { continue };
+        let pem = pair.public.as_str();
+        let bare: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let secrets = [
+            pem.to_owned(),
+            pem.trim_end().to_owned(),
+            format!(" {pem}"),
+            format!("\r\n{pem}"),
+            format!("\u{feff}{pem}"),
+            bare,
+        ];
+        for secret in secrets {
+            let key = SigningKey::hmac(Algorithm::Hs256, secret.as_bytes()).unwrap();
             for alg in ["HS256", algorithm.name()] {
                 let header = json!({ "alg": alg }).to_string();
                 let token = jwt(&header, &claims().to_string(), &key).unwrap();

@@ -97,6 +97,24 @@ fn a_token_that_a_cookie_carries_too_needs_its_csrf_value() {
     assert_eq!(reason(gate.ask(&headers)), Some(Denial::CsrfMissing));
 }
 
+/// Browsers let only the host itself write such names, over TLS.
+#[test]
+fn a_cookie_with_a_prefix_is_a_source_of_its_own() {
+    for name in ["__Host-JWT", "__Secure-JWT"] {
+        let sources = json!({ "sources": [format!("cookie:{name}")], "csrf": { "mode": "off" } });
+        let gate = Gate::with(sources);
+        let (own, plain) = (format!("{name}={}", token()), jwt_cookie());
+        check(&gate, &[("Cookie", &own), ORIGIN], Ok(&format!("cookie:{name}")));
+        check(&gate, &[("Cookie", &plain), ORIGIN], Err(Denial::TokenMissing));
+        let both = format!("{plain}; {own}");
+        check(&gate, &[("Cookie", &both), ORIGIN], Ok(&format!("cookie:{name}")));
+        let other = format!("{}; {own}", own.to_uppercase());
+        check(&gate, &[("Cookie", &other), ORIGIN], Ok(&format!("cookie:{name}")));
+        let twice = format!("{own}; {own}");
+        check(&gate, &[("Cookie", &twice), ORIGIN], Err(Denial::CookieAmbiguous));
+    }
+}
+
 #[test]
 fn a_long_token_is_refused_before_it_is_read() {
     let gate = Gate::new(merged(bearer_config(), json!({ "token_bytes_max": 8192 })));

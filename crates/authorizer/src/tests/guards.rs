@@ -125,6 +125,27 @@ fn the_random_part_is_lower_case_hexadecimal() {
     }
 }
 
+/// Without the lengths, `a` and `b!c` would be signed as `a!b` and `c` are.
+#[test]
+fn no_session_ends_where_the_random_part_begins() {
+    let gate = Gate::with(json!({}));
+    let (head, tail) = ("0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let random = hex::decode(tail).unwrap();
+    for session in [
+        format!("session-1!{head}"),
+        format!("session-1!32!{head}"),
+        "session-1!".to_owned(),
+        "session-1".to_owned() + head,
+    ] {
+        let value = csrf_value(CSRF_SECRET, &session, &random).unwrap();
+        let mac = value.split('.').next().unwrap();
+        for random in [tail.to_owned(), format!("{head}{tail}"), format!("{head}!{tail}")] {
+            let shifted = format!("{mac}.{random}");
+            check(&gate, &shifted, &shifted, Some(Denial::CsrfSignature));
+        }
+    }
+}
+
 #[test]
 fn the_session_is_sid_else_jti_and_a_text() {
     let gate = Gate::with(json!({}));
