@@ -117,7 +117,7 @@ fn told(request: &Message) -> Vec<(String, &str)> {
 #[test]
 fn exactly_the_named_cookies_arrive_and_nothing_else() {
     for kind in Kind::ALL {
-        let world = World::start_with(kind, "");
+        let world = World::start(kind);
         let cookie = &world.cookie;
         let asked = world.page().header("X-Tenant", "acme").header("User-Agent", "browser/1");
         assert_eq!(world.door.ask(&asked), ada());
@@ -305,13 +305,13 @@ fn a_redirect_is_not_followed() {
 fn a_back_end_that_is_down_is_left_alone_and_found_again() {
     for kind in Kind::ALL {
         for down in [Answer::Hang, Answer::Die] {
-            let world = World::start_with(kind, "timeout = \"100ms\"\n");
-            let ask = || world.door.ask(&Handshake::bearer(&token::random_hex()));
+            let world = World::start_with(kind, "timeout = \"500ms\"\n");
+            let handshake = Handshake::bearer(&token::random_hex());
+            let ask = || world.door.ask(&handshake);
             world.answer(down);
             for _ in 0..FAILURES_MAX {
-                let before = world.asked();
                 assert_eq!(ask(), Verdict::Failed);
-                assert!(before < world.asked(), "it is asked still");
+                assert!(world.backend.next().is_some(), "it is asked still");
             }
             let due = Instant::now() + REST_DEADLINE;
             loop {
@@ -331,7 +331,6 @@ fn a_back_end_that_is_down_is_left_alone_and_found_again() {
                     verdict => break assert_eq!(verdict, ada()),
                 }
             }
-            assert_eq!(ask(), ada());
         }
     }
 }

@@ -3,6 +3,8 @@
 mod outside;
 mod start;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::harness::door::{ARN, Handshake};
@@ -164,6 +166,7 @@ fn every_carrier_is_read() {
         format!("access_token, {jwt}"),
         format!("chat, bearer, {jwt}"),
         format!("bearer.{jwt}, chat"),
+        format!("base64url.bearer.authorization.k8s.io.{}, chat", URL_SAFE_NO_PAD.encode(&jwt)),
     ] {
         assert_eq!(world.source(&protocol(&offer)), "protocol");
     }
