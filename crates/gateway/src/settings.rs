@@ -4,6 +4,7 @@
 //! place, unknown keys included. Defaults are those of each field.
 
 mod document;
+mod integrations;
 mod section;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +18,7 @@ use api_model::{Compat, Diagnostics, Node, Sources, Span, Value};
 use ipnet::IpNet;
 
 use crate::sigv4;
+pub use integrations::Integrations;
 use section::{Section, wrong};
 
 /// Codes of findings about the configuration.
@@ -79,16 +81,6 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// `[admin]`
     pub admin: Admin,
-}
-
-/// How the gateway reaches AWS.
-#[derive(Clone, Debug, Default)]
-pub struct Integrations {
-    /// `credentials = "environment"`: AWS may be called with those of the
-    /// process environment; never without.
-    pub is_ambient: bool,
-    /// Addresses of services in place of AWS's own, by service.
-    pub endpoints: BTreeMap<String, String>,
 }
 
 /// Where clients connect.
@@ -313,7 +305,7 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
         authorizers: read_authorizers(&mut root, out),
         functions: read_functions(&mut root, out),
         parameters: read_parameters(&mut root, secrets, out),
-        integrations: read_integrations(root.table("integrations", out), out),
+        integrations: integrations::read(root.table("integrations", out), out),
         domain_name: {
             let mut section = root.table("events", out);
             let words = [("host", DomainNameMode::Host), ("local", DomainNameMode::Local)];
@@ -367,24 +359,6 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
     root.find("cluster");
     root.finish(out);
     settings
-}
-
-fn read_integrations(mut section: Section<'_>, out: &mut Diagnostics) -> Integrations {
-    let is_ambient = section.word("credentials", &[("environment", true)], out).unwrap_or(false);
-    let mut table = section.table("endpoints", out);
-    let mut endpoints = BTreeMap::new();
-    for service in ["secretsmanager", "ssm"] {
-        if let Some(url) = table.text(service, out) {
-            endpoints.insert(service.to_owned(), url.to_owned());
-        }
-    }
-    if !endpoints.is_empty() && !is_ambient {
-        let message = "needs `integrations.credentials`: a service is never called without";
-        wrong(out, table.span(), "integrations.endpoints", message);
-    }
-    table.finish(out);
-    section.finish(out);
-    Integrations { is_ambient, endpoints }
 }
 
 fn read_listen(mut section: Section<'_>, out: &mut Diagnostics) -> Listen {
