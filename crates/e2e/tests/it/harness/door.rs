@@ -197,7 +197,7 @@ impl Door {
         }
     }
 
-    /// Everything it wrote.
+    /// What it wrote so far, as far as it has arrived here.
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Gateway(gateway) => gateway.stderr(),
