@@ -14,8 +14,8 @@ use super::ws::{Client, Incoming};
 /// The `methodArn` of every event.
 pub(crate) const ARN: &str = "arn:aws:execute-api:us-east-1:000000000000:a1b2c3d4e5/dev/$connect";
 
-/// Guards `$connect`, and answers a message with the principal.
-const TEMPLATE: &str = r#"@builtin Auth
+/// Guards `$connect` by the function `Auth`, and answers a message with the principal.
+pub(crate) const TEMPLATE: &str = r#"@builtin Auth
 @authorizer Guard Auth
 @integration Mock {"IntegrationType":"MOCK"}
 @integration Tell {"IntegrationType":"MOCK"}

@@ -4,14 +4,18 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{CONFIG, claims, deny, grant, owned};
-use crate::harness::door::Handshake;
+use crate::harness::door::{self, Handshake, Verdict};
+use crate::harness::gateway::Gateway;
 use crate::harness::runtime_api::{Outcome, Process};
+use crate::harness::secrets::Secrets;
+use crate::harness::template;
 use crate::harness::token;
 use crate::harness::tool::tool;
 
@@ -94,43 +98,85 @@ impl Drop for Emulator {
     }
 }
 
-#[test]
-fn the_function_serves_under_cargo_lambda() {
-    let Some(emulator) = Emulator::start() else { return };
-    let (jwt_secret, csrf_secret) = (token::random_hex(), token::random_hex());
-    let environment = owned(
-        [
-            ("WSGATE_AUTHORIZER_TOML", CONFIG),
-            ("HARNESS_JWT", &jwt_secret),
-            ("HARNESS_CSRF", &csrf_secret),
-        ]
-        .iter(),
-    );
-    let process = Process::spawn(&emulator.api(), &environment);
-    let jwt = token::jwt(&claims(), &jwt_secret);
-    let csrf = token::csrf("s", &csrf_secret);
-    let page = |origin: &str| {
+/// The function under the emulator, and what a login back end shares with it.
+struct World {
+    process: Process,
+    emulator: Emulator,
+    jwt: String,
+    csrf: String,
+}
+
+impl World {
+    fn start() -> Option<Self> {
+        let emulator = Emulator::start()?;
+        let (jwt_secret, csrf_secret) = (token::random_hex(), token::random_hex());
+        let environment = owned(
+            [
+                ("WSGATE_AUTHORIZER_TOML", CONFIG),
+                ("HARNESS_JWT", &jwt_secret),
+                ("HARNESS_CSRF", &csrf_secret),
+            ]
+            .iter(),
+        );
+        let process = Process::spawn(&emulator.api(), &environment);
+        let jwt = token::jwt(&claims(), &jwt_secret);
+        Some(Self { process, emulator, jwt, csrf: token::csrf("s", &csrf_secret) })
+    }
+
+    /// What a page of `origin` sends.
+    fn page(&self, origin: &str) -> Handshake {
         Handshake::default()
             .header("Origin", origin)
-            .header("Cookie", &format!("JWT={jwt}; CSRF-TOKEN={csrf}"))
-            .query("csrf_token", &csrf)
-            .event()
-    };
-    let answer = |output: Output| -> Value {
+            .header("Cookie", &format!("JWT={}; CSRF-TOKEN={}", self.jwt, self.csrf))
+            .query("csrf_token", &self.csrf)
+    }
+
+    #[track_caller]
+    fn answer(&self, origin: &str) -> Value {
+        let output = self.emulator.invoke(&self.page(origin).event());
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{out}{err}\n{}", process.log());
+        assert!(output.status.success(), "{out}{err}\n{}", self.process.log());
         serde_json::from_str(&out).unwrap_or_else(|_| panic!("not JSON: {out}"))
-    };
-    let allowed = answer(emulator.invoke(&page("https://ui.example.com")));
+    }
+}
+
+const PAGE: &str = "https://ui.example.com";
+const FOREIGN: &str = "https://evil.example.com";
+
+#[test]
+fn the_function_serves_under_cargo_lambda() {
+    let Some(world) = World::start() else { return };
+    let allowed = world.answer(PAGE);
     assert_eq!(allowed, grant(allowed["context"].clone()));
     assert_eq!(allowed["context"]["tokenSource"], "cookie:JWT");
-    let denied = answer(emulator.invoke(&page("https://evil.example.com")));
-    assert_eq!(Outcome::Answer(denied), deny());
-    let refused = emulator.invoke(&Handshake::bearer("x").event());
+    assert_eq!(Outcome::Answer(world.answer(FOREIGN)), deny());
+    let refused = world.emulator.invoke(&Handshake::bearer("x").event());
     assert!(!refused.status.success());
     assert!(text(&refused.stderr).contains("Unauthorized"), "{}", text(&refused.stderr));
-    let again = answer(emulator.invoke(&page("https://ui.example.com")));
-    assert_eq!(again, allowed);
+    assert_eq!(world.answer(PAGE), allowed);
+}
+
+/// Gateway, emulator and function: three programs, as on AWS.
+#[test]
+fn a_gateway_asks_the_function_under_cargo_lambda() {
+    let Some(world) = World::start() else { return };
+    let url =
+        format!("http://127.0.0.1:{}/2015-03-31/functions/_/invocations", world.emulator.port);
+    let mut setup = door::setup(&format!("[functions.Auth]\nurl = \"{url}\"\n"), Vec::new());
+    let template = door::TEMPLATE.replace("@builtin Auth", "@lambda Auth");
+    setup.templates = vec![("case.yaml".to_owned(), template::expand(&template).text)];
+    let gateway = Gateway::start(&setup, Arc::new(Secrets::default()))
+        .unwrap_or_else(|refused| panic!("wsgate does not start:\n{}", refused.stderr));
+    let ada = Verdict::Allowed("ada".to_owned());
+    for (handshake, verdict) in [
+        (world.page(PAGE), ada.clone()),
+        (world.page(FOREIGN), Verdict::Denied),
+        (Handshake::bearer(&world.jwt), ada),
+    ] {
+        assert_eq!(door::knock(&gateway, &handshake), verdict, "{}", world.process.log());
+    }
+    drop(world);
+    assert_eq!(door::knock(&gateway, &Handshake::default()), Verdict::Failed);
 }
 
 fn text(bytes: &[u8]) -> String {
