@@ -49,21 +49,25 @@ impl Delegate {
     }
 
     /// Sends the credential, and nothing else of the client's request. `judge` says what the
-    /// answer means; one that is no verdict counts as a failure.
+    /// answer means, or why it is no verdict.
     pub(crate) async fn ask<T>(
         &self,
         credential: Credential<'_>,
         judge: impl FnOnce(&Answer) -> Result<T, &'static str>,
     ) -> Result<T, DelegateError> {
-        let attempt = self.breaker.enter().ok_or(DelegateError::Resting)?;
         let request = self.request(credential);
-        let request = request.ok_or(FetchError::AddressMalformed)?;
-        // One byte more than is accepted tells a long answer from a broken one.
+        let request = request.ok_or(DelegateError::Answer("the credential cannot be sent"))?;
+        let attempt = self.breaker.enter().ok_or(DelegateError::Resting)?;
         let bytes_max = DELEGATE_ANSWER_BYTES_MAX;
-        let answer = https::send(&self.client, request, bytes_max, self.timeout).await?;
-        let verdict = judge(&answer).map_err(DelegateError::Answer)?;
-        attempt.succeeded();
-        Ok(verdict)
+        let answer = https::send(&self.client, request, bytes_max, self.timeout).await;
+        // Whatever a client can bring about by what it sends says nothing about the back end.
+        let is_up = match &answer {
+            Ok(answer) => !answer.status.is_server_error(),
+            Err(FetchError::AnswerTooLong { .. }) => true,
+            Err(_) => false,
+        };
+        attempt.ended(is_up);
+        judge(&answer?).map_err(DelegateError::Answer)
     }
 
     fn request(&self, credential: Credential<'_>) -> Option<Request<Full<Bytes>>> {
@@ -112,7 +116,7 @@ struct State {
 }
 
 impl Breaker {
-    /// Leave to ask; an attempt that is dropped has failed.
+    /// Leave to ask; an attempt that is given up has not failed, and leaves the place to others.
     fn enter(&self) -> Option<Attempt<'_>> {
         let mut state = self.0.lock();
         if let Some(until) = state.rests_until {
@@ -121,29 +125,21 @@ impl Breaker {
             }
             state.is_probed = true;
         }
-        Some(Attempt { breaker: self, succeeded: false })
+        Some(Attempt { breaker: self })
     }
 }
 
 struct Attempt<'b> {
     breaker: &'b Breaker,
-    succeeded: bool,
 }
 
 impl Attempt<'_> {
-    fn succeeded(mut self) {
-        self.succeeded = true;
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
+    fn ended(self, is_up: bool) {
         let mut state = self.breaker.0.lock();
-        if self.succeeded {
+        if is_up {
             *state = State::default();
             return;
         }
-        state.is_probed = false;
         state.failures = state.failures.saturating_add(1);
         if let Some(further) = state.failures.checked_sub(FAILURES_MAX) {
             let (first, most) = REST;
@@ -153,12 +149,22 @@ impl Drop for Attempt<'_> {
     }
 }
 
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.breaker.0.lock().is_probed = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Whether there was leave for an attempt, which fails.
     fn fail(breaker: &Breaker) -> bool {
-        breaker.enter().is_some()
+        let attempt = breaker.enter();
+        let is_let = attempt.is_some();
+        attempt.into_iter().for_each(|attempt| attempt.ended(false));
+        is_let
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,7 +173,7 @@ mod tests {
         for _ in 0..4 {
             assert!(fail(&breaker));
         }
-        breaker.enter().unwrap().succeeded();
+        breaker.enter().unwrap().ended(true);
         for _ in 0..5 {
             assert!(fail(&breaker));
         }
@@ -176,10 +182,11 @@ mod tests {
         let probe = breaker.enter().unwrap();
         assert!(!fail(&breaker), "one probe at a time");
         drop(probe);
+        breaker.enter().expect("a probe that was given up makes room").ended(false);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!fail(&breaker), "the second rest is longer");
         tokio::time::advance(Duration::from_secs(1)).await;
-        breaker.enter().unwrap().succeeded();
+        breaker.enter().unwrap().ended(true);
         assert!(fail(&breaker) && fail(&breaker), "closed again");
     }
 
@@ -189,6 +196,36 @@ mod tests {
         for _ in 0..100 {
             tokio::time::advance(REST.1).await;
             assert!(fail(&breaker));
+        }
+    }
+
+    #[tokio::test]
+    async fn attempts_that_were_given_up_are_no_failures() {
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            drop(breaker.enter().expect("never rests"));
+        }
+    }
+
+    /// A client that sends what the back end dislikes must not shut the others out.
+    #[tokio::test]
+    async fn answers_that_are_no_verdicts_are_no_failures_unless_the_server_fails() {
+        use crate::https::server::{Server, answer};
+        for (status, is_up) in [(400, true), (404, true), (302, true), (500, false), (503, false)] {
+            let server = Server::start(move |_| answer(status, "")).await;
+            let settings = Settings {
+                url: format!("http://{}/session", server.address),
+                cookies: Vec::new(),
+                timeout_millis: 10_000,
+                principal_prefix: String::new(),
+            };
+            let delegate = Delegate::new(&settings, https::client(None).unwrap()).unwrap();
+            for n in 0..20 {
+                let asked = delegate.ask(Credential::Bearer("x"), |_| Err::<(), _>("no verdict"));
+                let error = asked.await.unwrap_err();
+                let rests = !is_up && FAILURES_MAX <= n;
+                assert_eq!(error == DelegateError::Resting, rests, "{status} {n}");
+            }
         }
     }
 }

@@ -309,7 +309,10 @@ fn build(
 ) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
     let provider = AwsLc;
     let mut builder = KeySet::builder(config, &provider);
-    for slot in slots {
+    // The operator's own first: what an issuer publishes can then take no name and no room of them.
+    let (own, published): (Vec<&Slot>, Vec<&Slot>) =
+        slots.iter().partition(|slot| slot.place.source().is_some());
+    for slot in own.into_iter().chain(published) {
         match slot.place {
             Place::Csrf(_) => builder.csrf_secret(slot.content.expose()),
             Place::Key { issuer, key, .. } => builder.add(issuer, key, slot.content.expose()),

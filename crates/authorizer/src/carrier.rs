@@ -221,6 +221,9 @@ pub(crate) fn renewal<'a>(config: &Config, token: &'a str) -> Result<Evidence<'a
         length if config.token_bytes_max < length => return Err(Denial::TokenTooLong),
         _ => {}
     }
+    if config.delegate.is_some() {
+        check_bearer(token)?;
+    }
     Ok(Evidence {
         token: Cow::Borrowed(token),
         is_cookies: false,
@@ -232,6 +235,26 @@ pub(crate) fn renewal<'a>(config: &Config, token: &'a str) -> Result<Evidence<'a
         offer: Offer::default(),
         report_only_hits: Vec::new(),
     })
+}
+
+/// Whether a delegate can be sent `token`: the `b64token` of [RFC 6750 §2.1]. What is none would
+/// only make the call fail, or mean something else there.
+///
+/// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+fn check_bearer(token: &str) -> Result<(), Denial> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    let body = token.trim_end_matches('=');
+    match !body.is_empty() && body.bytes().all(is_plain) {
+        true => Ok(()),
+        false => Err(Denial::TokenMalformed),
+    }
+}
+
+/// A `cookie-octet` of [RFC 6265 §4.1.1]: servers read anything else in different ways.
+///
+/// [RFC 6265 §4.1.1]: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
+fn is_cookie_octet(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
 /// Turns a denial of a rule that only reports into a hit.
@@ -265,7 +288,12 @@ impl<'a> Found<'_, 'a> {
     /// Makes one credential of the cookies for a delegate. Any of them makes the request one with
     /// cookies, even an empty one; a token beside them must be the value of one.
     fn join_cookies(&mut self, config: &Config) -> Result<(), Denial> {
-        let Some((first, ..)) = self.cookies.first() else { return Ok(()) };
+        let Some((first, ..)) = self.cookies.first() else {
+            return match &self.token {
+                Some(token) if config.delegate.is_some() => check_bearer(token),
+                _ => Ok(()),
+            };
+        };
         self.source = *first;
         if let Some(token) = &self.token
             && !self.cookies.iter().any(|(.., value)| value == token)
@@ -274,6 +302,9 @@ impl<'a> Found<'_, 'a> {
         }
         let mut joined = String::new();
         for (n, name, value) in &self.cookies {
+            if !value.bytes().all(is_cookie_octet) {
+                return Err(Denial::TokenMalformed);
+            }
             self.carriers |= 1 << n;
             let separator = if joined.is_empty() { "" } else { "; " };
             for part in [separator, name, "=", value] {

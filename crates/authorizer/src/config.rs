@@ -23,7 +23,7 @@ pub struct Config {
     /// As configured, such as `cookie:JWT`.
     pub(crate) source_names: Vec<String>,
     /// Cookies that the decision reads, whose presence asks for an Origin: those of `sources`, in
-    /// their order, then that of the CSRF rule unless it is off.
+    /// their order, then that of the CSRF rule unless it is off; none without the former.
     pub(crate) cookie_names: Vec<String>,
     pub(crate) protocol: ProtocolRules,
     pub(crate) origins: Origins,
@@ -117,6 +117,14 @@ pub struct Delegate {
     pub timeout_millis: u64,
     /// What stands before the principal claim in `principalId`.
     pub principal_prefix: String,
+}
+
+impl Delegate {
+    /// What stands for it where an issuer would: the URL without its query, which may hold a
+    /// credential.
+    pub(crate) fn name(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
 }
 
 /// A place in which a token may travel.

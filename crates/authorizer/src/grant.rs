@@ -115,7 +115,7 @@ pub(crate) fn grant(
         }
         (None, Some(delegate)) => {
             let named = claims.text("iss").map(Cow::into_owned);
-            (&delegate.principal_prefix, named.unwrap_or_else(|| delegate.url.clone()))
+            (&delegate.principal_prefix, named.unwrap_or_else(|| delegate.name().to_owned()))
         }
         (Some(_), Some(_)) | (None, None) => return Err(Denial::TokenIssuer),
     };

@@ -121,8 +121,17 @@ impl KeySetBuilder<'_> {
             }
             None => return self.report.error(path, "there is no such key"),
         };
-        let added = parsed.and_then(|parsed| self.bind(entry, parsed));
-        if let Err(error) = added.and_then(|key| self.push(issuer, key)) {
+        let is_twin = |key: &Key, other: &Key| {
+            key.kid.is_none() && other.kid.is_none() && other.algorithm == key.algorithm
+        };
+        let added = parsed.and_then(|parsed| self.bind(entry, parsed)).and_then(|key| {
+            match self.issuers[issuer].iter().any(|other| is_twin(&key, other)) {
+                true => Err(KeyError::new("is a second key of its algorithm without a `kid`, so no token would say which it means")
+                    .with_hint("jwk:… with a `kid`")),
+                false => self.push(issuer, key),
+            }
+        });
+        if let Err(error) = added {
             self.report.errors.push(error.at(path));
         }
     }
@@ -180,7 +189,7 @@ impl KeySetBuilder<'_> {
         }
         let secrets = self.issuers.iter().flatten().filter_map(|key| key.secret.as_ref());
         if let Some(csrf) = &self.csrf
-            && secrets.into_iter().any(|secret| secret == csrf)
+            && secrets.into_iter().any(|secret| secret.is_same_key(csrf))
         {
             self.report.hint(
                 CSRF_PATH,
@@ -320,12 +329,41 @@ impl Parsed {
                 let message = format!("is shorter than the {least} bytes that {algorithm} needs");
                 Err(KeyError::new(message).with_hint("such as `openssl rand -hex 64`"))
             }
+            (Kind::Ed25519(point), _) if is_small_order(point) => {
+                Err(KeyError::new("is a point of small order, for which anybody can sign"))
+            }
             (Kind::Rsa { modulus_bits, .. }, _) if !(2048..=8192).contains(modulus_bits) => {
                 Err(KeyError::new("is an RSA key outside 2048 to 8192 bits"))
             }
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an Ed25519 point has an order of at most 8 ([RFC 8032 §5.1.7] leaves the check to the
+/// caller): by its `y`, in little-endian bytes and with the spellings above the prime.
+///
+/// [RFC 8032 §5.1.7]: https://www.rfc-editor.org/rfc/rfc8032#section-5.1.7
+fn is_small_order(point: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Ok(mut y) = <[u8; 32]>::try_from(point) else { return true };
+    // The sign of `x`.
+    y[31] &= 0x7f;
+    let is_near_zero = y[0] <= 1 && y[1..].iter().all(|byte| *byte == 0);
+    let is_near_prime =
+        0xec <= y[0] && y[0] <= 0xee && y[31] == 0x7f && y[1..31].iter().all(|byte| *byte == 0xff);
+    is_near_zero || is_near_prime || ORDER_8.contains(&y)
 }
 
 /// The one algorithm of a key: its own, or the only one of its family that is configured.

@@ -113,7 +113,9 @@ impl Origins {
         match base {
             None => self.exact.push(format!("{scheme}://{host}{port}")),
             Some(_) if !wildcards => return Err(OriginError::WildcardNotEnabled),
-            Some(base) if is_address(base) => return Err(OriginError::WildcardMisplaced),
+            Some(base) if is_address(base) || is_address_tail(base) => {
+                return Err(OriginError::WildcardMisplaced);
+            }
             Some(base) if is_public_suffix(base) => return Err(OriginError::PublicSuffix),
             Some(base) => self.wildcards.push(Wildcard {
                 before: format!("{scheme}://"),
@@ -269,6 +271,12 @@ pub(crate) fn is_loopback_authority(authority: &str) -> bool {
     split_port(&lower).is_ok_and(|(host, _)| is_loopback_host(host))
 }
 
+/// Whether `host` is the end of an IPv4 address: no name ends in digits alone
+/// ([WHATWG URL §3.5](https://url.spec.whatwg.org/#ends-in-a-number-checker)).
+fn is_address_tail(host: &str) -> bool {
+    host.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
+}
+
 fn is_public_suffix(host: &str) -> bool {
     psl::suffix(host.as_bytes()).is_none_or(|suffix| suffix.as_bytes() == host.as_bytes())
 }
@@ -350,6 +358,9 @@ mod tests {
         add("https://*.xn--j6w193g", Err(OriginError::PublicSuffix));
         add("https://*.city.kawasaki.jp", Ok("*"));
         add("https://*.127.0.0.1", Err(OriginError::WildcardMisplaced));
+        add("https://*.0.0.1", Err(OriginError::WildcardMisplaced));
+        add("https://*.168.1.10", Err(OriginError::WildcardMisplaced));
+        add("https://*.1", Err(OriginError::WildcardMisplaced));
         add("http://*.example.com", Err(OriginError::HttpNotLocal));
         let mut origins = Origins::new(OriginAbsent::Refuse);
         let refused = origins.add("https://*.example.com", false);

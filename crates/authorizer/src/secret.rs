@@ -27,6 +27,17 @@ impl Secret {
         }
     }
 
+    /// Whether both are one HMAC key: shorter keys are filled up with zeros ([RFC 2104 §2]).
+    ///
+    /// [RFC 2104 §2]: https://www.rfc-editor.org/rfc/rfc2104#section-2
+    pub(crate) fn is_same_key(&self, other: &Self) -> bool {
+        let filled = |secret: &Self| {
+            let end = secret.0.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+            Self::new(&secret.0[..end])
+        };
+        filled(self) == filled(other)
+    }
+
     /// The bytes themselves, for the one who computes with them.
     pub fn expose(&self) -> &[u8] {
         &self.0

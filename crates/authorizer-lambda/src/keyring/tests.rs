@@ -45,7 +45,10 @@ impl Pair {
 
 /// What the server publishes now; `None`: it is down.
 #[derive(Clone, Default)]
-struct Published(Arc<StdMutex<Option<(String, Option<&'static str>)>>>);
+struct Published(Arc<StdMutex<Option<Document>>>);
+
+/// A body, and its `Cache-Control`.
+type Document = (String, Option<&'static str>);
 
 impl Published {
     fn set(&self, pairs: &[&Pair]) {

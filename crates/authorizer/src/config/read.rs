@@ -220,7 +220,11 @@ fn cookie_names(sources: &[Carrier], csrf: &Csrf) -> Vec<String> {
         Carrier::Cookie(name) => Some(name.clone()),
         Carrier::Header(_) | Carrier::Protocol | Carrier::Query(_) => None,
     });
-    tokens.chain((csrf.mode != CsrfMode::Off).then(|| csrf.cookie.clone())).collect()
+    let mut names: Vec<_> = tokens.collect();
+    if !names.is_empty() && csrf.mode != CsrfMode::Off {
+        names.push(csrf.cookie.clone());
+    }
+    names
 }
 
 fn parse_carrier(text: &str) -> Option<Carrier> {
@@ -465,6 +469,10 @@ fn check_together(report: &mut Report, table: &Table<'_>, config: &Config) {
         if config.origins.absent() == OriginAbsent::Allow {
             let message = "cannot be \"allow\" with csrf.mode = \"claim\"";
             report.hint(table.at("origin_absent"), message, hint);
+        }
+        if config.report_only.origin {
+            let message = "cannot hold \"origin\" with csrf.mode = \"claim\"";
+            report.hint(table.at("report_only"), message, hint);
         }
         if config.origins.has_wildcards() || table.value("origin_wildcards") == Some(&true.into()) {
             let message = "cannot be true with csrf.mode = \"claim\"";

@@ -282,6 +282,7 @@ fn the_mode_claim_needs_a_strict_origin_rule() {
     let claim = |changes: Value| merged(json!({ "csrf": { "mode": "claim" } }), changes);
     check(claim(json!({})), &[]);
     check(claim(json!({ "origin_absent": "allow" })), &["authorizer.origin_absent"]);
+    check(claim(json!({ "report_only": ["origin"] })), &["authorizer.report_only"]);
     check(claim(json!({ "origin_wildcards": true })), &["authorizer.origin_wildcards"]);
 }
 

@@ -86,10 +86,32 @@ fn public_documents() -> Vec<(&'static str, Vec<u8>)> {
             ("the bare base64 of a PEM", body(&pair.public).into()),
             ("the same in lines", body(&pair.public).replace('+', "\n+").into()),
             ("the same in base64url", url.into()),
+            ("the same in quotes", format!("\"{}\"", body(&pair.public)).into()),
+            ("the same with line ends spelled out", spelled_out(&body(&pair.public)).into()),
+            ("hexadecimal DER", hex::encode(&der).into()),
+            ("hexadecimal DER with colons", hex::encode_upper(&der).replace('3', "3:").into()),
+            ("DER after white space", [b"\n", der.as_slice()].concat()),
+            ("DER after a byte order mark", [b"\xef\xbb\xbf", der.as_slice()].concat()),
+            ("DER before a line end", [der.as_slice(), b"\n"].concat()),
             ("DER", der),
         ]);
     }
+    for text in [
+        "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5AAAAIFx\n---- END SSH2 PUBLIC KEY ----",
+        "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t",
+        "AAAAB3NzaC1yc2EAAAADAQABAAABgQDAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAAAAAA",
+        r#"[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]"#,
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+    ] {
+        documents.push(("a public text", text.into()));
+    }
     documents
+}
+
+fn spelled_out(text: &str) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    lines.join("\\n")
 }
 
 #[test]
@@ -185,6 +207,30 @@ fn jwks_are_for_signatures_and_whole() {
     refused("jwk", &["ES256"], &moved, "not a valid key");
 }
 
+/// For such a key the signature `R` = a point of small order, `S` = 0 holds for any message.
+#[test]
+fn ed25519_points_of_small_order_are_refused() {
+    use base64::Engine as _;
+    let hex_points = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ];
+    for point in hex_points {
+        let x =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hex::decode(point).unwrap());
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x }).to_string();
+        refused("jwk", &["EdDSA"], &jwk, "small order");
+    }
+}
+
 #[test]
 fn one_issuer_has_one_family_and_unique_names() {
     let oct = |kid: &str| {
@@ -194,6 +240,8 @@ fn one_issuer_has_one_family_and_unique_names() {
     assert_eq!(build_all(&[("jwk", &oct("a")), ("jwk", &oct("b"))], &[]), Ok(()));
     let twice = build_all(&[("jwk", &oct("a")), ("jwk", &oct("a"))], &[]).unwrap_err();
     assert!(twice[0].contains("keys[1]") && twice[0].contains("`kid`"), "{twice:?}");
+    let twins = build_all(&[("hmac", secret()), ("hmac", &secret()[1..])], &["HS256"]).unwrap_err();
+    assert!(twins[0].contains("keys[1]") && twins[0].contains("`kid`"), "{twins:?}");
     let mixed = build_all(&[("jwk", &oct("a")), ("jwk", &ed)], &[]).unwrap_err();
     assert!(mixed[0].contains("mixed"), "{mixed:?}");
 }
@@ -216,6 +264,7 @@ fn the_csrf_secret_is_long_and_nobody_elses() {
     assert_eq!(build(CSRF_SECRET), Ok(()));
     assert!(build(SECRET).unwrap_err().contains("secret of the tokens"));
     assert!(build(&[SECRET, b"\n"].concat()).unwrap_err().contains("secret of the tokens"));
+    assert!(build(&[SECRET, b"\0\0"].concat()).unwrap_err().contains("secret of the tokens"));
     assert!(build(&CSRF_SECRET[..31]).unwrap_err().contains("shorter"));
     assert!(build(b"").unwrap_err().contains("shorter"));
 }

@@ -155,6 +155,31 @@ fn a_cookie_twice_is_ambiguous() {
     assert_eq!(reason(gate.ask_delegate(&headers, &answer())), Some(Denial::CookieAmbiguous));
 }
 
+/// What cannot be sent as it is would fail there, or be read as something else.
+#[test]
+fn what_is_no_credential_is_malformed_before_anybody_is_asked() {
+    let gate = gate(json!({ "sources": ["header:Authorization", "query:t"] }));
+    for token in ["\u{e9}", "a b", "x\r\nCookie: y", "a\0", "a,b", "a\"b", "=", "a=b"] {
+        let query = [("t", token)];
+        let asked = gate.delegate(&[], &query, 200, &answer().to_string());
+        assert_eq!(reason(asked), Some(Denial::TokenMalformed), "{token:?}");
+        let renewed = gate.authorizer.renewal(token).map(|_| ());
+        assert_eq!(renewed, Err(Denial::TokenMalformed), "{token:?}");
+    }
+    for token in ["a", "a.b-c_d~e+f/g==", &token()] {
+        assert!(gate.delegate(&[], &[("t", token)], 200, &answer().to_string()).is_ok(), "{token}");
+    }
+    let gate = self::gate(json!({ "delegate": { "cookies": ["SESSION", "DEVICE"] } }));
+    for value in ["\u{e9}", "a b", "a\\b", "\"a", "a, SESSION=c", "a\u{7f}"] {
+        let cookie = format!("SESSION={value}; DEVICE=d1");
+        let asked = gate.ask_delegate(&[("Cookie", &cookie), ORIGIN], &answer());
+        assert_eq!(reason(asked), Some(Denial::TokenMalformed), "{value:?}");
+    }
+    // The semicolon ends the first cookie, whatever quotes are around it.
+    let sandwich = [("Cookie", "SESSION=\"a; DEVICE=b\""), ORIGIN];
+    assert_eq!(reason(gate.ask_delegate(&sandwich, &answer())), Some(Denial::TokenMalformed));
+}
+
 #[test]
 fn only_a_whole_answer_is_a_verdict() {
     let gate = gate(json!({}));

@@ -267,3 +267,13 @@ fn rules_that_only_report_pass_and_say_so() {
     let kept = Gate::with(json!({ "report_only": ["origin"] }));
     assert_eq!(reason(kept.ask(&[("Cookie", &cookie)])), Some(Denial::CsrfMissing));
 }
+
+/// Without a cookie as source no cookie is anything to the decision, so a foreign one cannot keep
+/// a program with a token of its own out.
+#[test]
+fn a_cookie_that_nobody_reads_asks_for_no_origin() {
+    let gate = Gate::new(bearer_config());
+    let token = format!("Bearer {}", token());
+    let headers = [("Authorization", token.as_str()), ("Cookie", "CSRF-TOKEN=x; CSRF-TOKEN=y")];
+    assert!(gate.ask(&headers).is_ok());
+}
