@@ -1,8 +1,10 @@
 //! A whole verdict (cookie, Origin, CSRF, JWT) next to the bare signature check of the same key by
-//! AWS-LC, in one run; and verdicts by the length of what they read.
+//! AWS-LC, in one run; verdicts by the length of what they read; and verdicts by the number of keys
+//! that an issuer publishes.
 
 use std::hint::black_box;
 
+use authorizer::key::KEYS_MAX;
 use authorizer::mint::{SigningKey, csrf_value, jwt};
 use authorizer::{Algorithm, Authorizer, AwsLc, Config, KeySet, Request};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -15,6 +17,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
+
+/// As the gateway's own.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const NOW: u64 = 1_800_000_000;
 const SECRET: &[u8] = b"the secret of the tokens, 32 bytes at least";
@@ -200,5 +206,53 @@ fn by_length(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(verdicts, bench, by_length);
+/// Verdicts with a key set of one key, and of as many as one may have.
+fn by_keys(criterion: &mut Criterion) {
+    let pairs: Vec<_> = (0..KEYS_MAX)
+        .map(|_| EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING))
+        .collect::<Result<_, _>>()
+        .expect("generates");
+    let jwk = |(n, pair): (usize, &EcdsaKeyPair)| {
+        let point = pair.public_key().as_ref();
+        let (x, y) = (&point[1..33], &point[33..]);
+        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        json!({ "kty": "EC", "crv": "P-256", "kid": format!("key-{n}"), "x": x, "y": y })
+    };
+    let keys: Vec<_> = pairs.iter().enumerate().map(jwk).collect();
+    let private = pairs[0].to_pkcs8v1().expect("encodes");
+    let signing = SigningKey::pem(Algorithm::Es256, &pem("PRIVATE KEY", private.as_ref()));
+    let signing = signing.expect("fits");
+    let claims = json!({
+        "iss": "https://login.example.com", "aud": "chat", "sub": "u", "exp": NOW + 600,
+    });
+    let token = jwt(&signing.header(Some("key-0")), &claims.to_string(), &signing).expect("signs");
+    let bearer = format!("Bearer {token}");
+    let headers: [(&str, &[u8]); 1] = [("authorization", bearer.as_bytes())];
+    let request = Request { headers: &headers, query: &[], method_arn: "arn:aws:x" };
+    let mut group = criterion.benchmark_group("key set");
+    for count in [1, KEYS_MAX] {
+        let tree = json!({
+            "sources": ["header:Authorization"],
+            "issuers": [{
+                "issuer": "https://login.example.com", "audience": ["chat"],
+                "algorithms": ["ES256"], "keys": ["jwks:https://login.example.com/jwks.json"],
+            }],
+        });
+        let (config, _) = Config::read(&tree).expect("valid");
+        let mut set = KeySet::builder(&config, &AwsLc);
+        set.add(0, 0, json!({ "keys": keys[..count] }).to_string().as_bytes());
+        let (set, _) = set.build().expect("valid");
+        let authorizer = Authorizer::new(config);
+        group.bench_function(format!("{count} keys"), |bencher| {
+            bencher.iter(|| {
+                let verdict = authorizer.authorize(black_box(&request), &set, NOW);
+                assert!(verdict.is_ok());
+                verdict
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(verdicts, bench, by_length, by_keys);
 criterion_main!(verdicts);

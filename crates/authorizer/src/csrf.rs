@@ -50,20 +50,18 @@ pub(crate) fn check_submitted<'a>(
 /// the mac over [`message`].
 pub(crate) fn check_signature(value: &[u8], session: &str, key: &dyn Verify) -> Result<(), Denial> {
     let parts = || {
-        let text = std::str::from_utf8(value).ok()?;
-        let (mac, random) = text.split_once('.')?;
+        let (mac, rest) = value.split_at_checked(2 * MAC_BYTES)?;
+        let random = rest.strip_prefix(b".")?;
         let fits = random.len().is_multiple_of(2) && RANDOM_BYTES.contains(&(random.len() / 2));
-        if !fits
-            || mac.len() != 2 * MAC_BYTES
-            || !random.bytes().all(|digit| nibble(digit).is_some())
-        {
+        let nibbles = |digits: &[u8]| digits.iter().fold(0, |all, digit| all | nibble(*digit));
+        if !fits || NOT_A_DIGIT <= nibbles(mac) | nibbles(random) {
             return None;
         }
         let mut raw = [0; MAC_BYTES];
-        for (byte, digits) in raw.iter_mut().zip(mac.as_bytes().as_chunks::<2>().0) {
-            *byte = nibble(digits[0])? << 4 | nibble(digits[1])?;
+        for (byte, digits) in raw.iter_mut().zip(mac.as_chunks::<2>().0) {
+            *byte = nibble(digits[0]) << 4 | nibble(digits[1]);
         }
-        Some((raw, random))
+        Some((raw, std::str::from_utf8(random).ok()?))
     };
     match parts() {
         Some((mac, random)) if key.verify(&message(session, random), &mac) => Ok(()),
@@ -74,15 +72,43 @@ pub(crate) fn check_signature(value: &[u8], session: &str, key: &dyn Verify) -> 
 /// What is signed: `len(session)!session!len(hex)!hex`, lengths in bytes. The lengths keep one
 /// pair of session and random part from standing for another.
 pub(crate) fn message(session: &str, random_hex: &str) -> Vec<u8> {
-    let lengths = (session.len().to_string(), random_hex.len().to_string());
-    [&lengths.0, "!", session, "!", &lengths.1, "!", random_hex].concat().into_bytes()
+    /// Bytes of two lengths and three exclamation marks, at most.
+    const REST: usize = 2 * DECIMAL_DIGITS + 3;
+    let mut message = Vec::with_capacity(session.len() + random_hex.len() + REST);
+    push_decimal(&mut message, session.len());
+    for part in ["!", session, "!"] {
+        message.extend_from_slice(part.as_bytes());
+    }
+    push_decimal(&mut message, random_hex.len());
+    message.push(b'!');
+    message.extend_from_slice(random_hex.as_bytes());
+    message
 }
 
-/// The value of a lower-case hexadecimal digit.
-fn nibble(digit: u8) -> Option<u8> {
-    const NONE: u8 = 0xff;
+/// Digits of the largest `usize`.
+const DECIMAL_DIGITS: usize = 20;
+
+/// As `write!` does it, in a tenth of the time.
+fn push_decimal(text: &mut Vec<u8>, mut number: usize) {
+    let mut digits = [0; DECIMAL_DIGITS];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return text.extend_from_slice(&digits[start..]);
+        }
+    }
+}
+
+/// Above the value of any digit, and of any number of them joined by `|`.
+const NOT_A_DIGIT: u8 = 16;
+
+/// The value of a lower-case hexadecimal digit, else [`NOT_A_DIGIT`].
+fn nibble(digit: u8) -> u8 {
     const VALUES: [u8; 256] = {
-        let mut values = [NONE; 256];
+        let mut values = [NOT_A_DIGIT; 256];
         let mut n = 0;
         while n < 16 {
             values[b"0123456789abcdef"[n] as usize] = n as u8;
@@ -90,7 +116,7 @@ fn nibble(digit: u8) -> Option<u8> {
         }
         values
     };
-    Some(VALUES[usize::from(digit)]).filter(|value| *value != NONE)
+    VALUES[usize::from(digit)]
 }
 
 fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<Option<&'a str>, Denial> {

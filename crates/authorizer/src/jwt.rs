@@ -163,10 +163,15 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn split(token: &'a str) -> Result<Self, Denial> {
         let parts = || {
-            let (signed, signature) = token.rsplit_once('.')?;
-            let (header, claims) = signed.split_once('.')?;
-            let is_whole = !header.is_empty() && !claims.is_empty() && !claims.contains('.');
-            is_whole.then_some(Self { signed, header, claims, signature })
+            let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+            let (first, second) = (dots.next()?, dots.next()?);
+            let is_whole = 0 < first && first + 1 < second && dots.next().is_none();
+            is_whole.then(|| Self {
+                signed: &token[..second],
+                header: &token[..first],
+                claims: &token[first + 1..second],
+                signature: &token[second + 1..],
+            })
         };
         parts().ok_or(Denial::TokenMalformed)
     }
