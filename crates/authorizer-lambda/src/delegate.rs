@@ -43,7 +43,8 @@ pub enum DelegateError {
 impl Delegate {
     /// `None` if the URL is not one, which the configuration's check has refused before.
     pub(crate) fn new(settings: &Settings, client: Client) -> Option<Self> {
-        let uri = settings.url.parse().ok()?;
+        let uri: Uri = settings.url.parse().ok()?;
+        https::way(&uri).ok()?;
         let timeout = Duration::from_millis(settings.timeout_millis);
         Some(Self { client, uri, timeout, breaker: Breaker::default() })
     }
@@ -60,10 +61,10 @@ impl Delegate {
         let attempt = self.breaker.enter().ok_or(DelegateError::Resting)?;
         let bytes_max = DELEGATE_ANSWER_BYTES_MAX;
         let answer = https::send(&self.client, request, bytes_max, self.timeout).await;
-        // Whatever a client can bring about by what it sends says nothing about the back end.
+        // What a client can bring about by what it sends says nothing about the back end.
         let is_up = match &answer {
-            Ok(answer) => !answer.status.is_server_error(),
-            Err(FetchError::AnswerTooLong { .. }) => true,
+            Ok(answer) => !matches!(answer.status.as_u16(), 502..=504),
+            Err(FetchError::AnswerBroken | FetchError::AnswerTooLong { .. }) => true,
             Err(_) => false,
         };
         attempt.ended(is_up);
@@ -119,18 +120,21 @@ impl Breaker {
     /// Leave to ask; an attempt that is given up has not failed, and leaves the place to others.
     fn enter(&self) -> Option<Attempt<'_>> {
         let mut state = self.0.lock();
+        let is_probe = state.rests_until.is_some();
         if let Some(until) = state.rests_until {
             if state.is_probed || Instant::now() < until {
                 return None;
             }
             state.is_probed = true;
         }
-        Some(Attempt { breaker: self })
+        Some(Attempt { breaker: self, is_probe })
     }
 }
 
 struct Attempt<'b> {
     breaker: &'b Breaker,
+    /// Whether it began after a rest.
+    is_probe: bool,
 }
 
 impl Attempt<'_> {
@@ -138,6 +142,10 @@ impl Attempt<'_> {
         let mut state = self.breaker.0.lock();
         if is_up {
             *state = State::default();
+            return;
+        }
+        if state.rests_until.is_some() && !self.is_probe {
+            // It began before the rest, and says nothing new.
             return;
         }
         state.failures = state.failures.saturating_add(1);
@@ -151,7 +159,9 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.breaker.0.lock().is_probed = false;
+        if self.is_probe {
+            self.breaker.0.lock().is_probed = false;
+        }
     }
 }
 
@@ -199,6 +209,15 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_began_before_a_rest_do_not_prolong_it() {
+        let breaker = Breaker::default();
+        let early: Vec<_> = (0..50).map(|_| breaker.enter().unwrap()).collect();
+        early.into_iter().for_each(|attempt| attempt.ended(false));
+        tokio::time::advance(REST.0).await;
+        assert!(fail(&breaker), "one second, and not thirty");
+    }
+
     #[tokio::test]
     async fn attempts_that_were_given_up_are_no_failures() {
         let breaker = Breaker::default();
@@ -211,7 +230,9 @@ mod tests {
     #[tokio::test]
     async fn answers_that_are_no_verdicts_are_no_failures_unless_the_server_fails() {
         use crate::https::server::{Server, answer};
-        for (status, is_up) in [(400, true), (404, true), (302, true), (500, false), (503, false)] {
+        for (status, is_up) in
+            [(400, true), (404, true), (302, true), (500, true), (502, false), (503, false)]
+        {
             let server = Server::start(move |_| answer(status, "")).await;
             let settings = Settings {
                 url: format!("http://{}/session", server.address),

@@ -26,6 +26,9 @@ pub enum Refusal {
     /// The request does not deserve one.
     #[error(transparent)]
     Denied(#[from] Denial),
+    /// The clock shows a time before this program was made: nothing could be said to be expired.
+    #[error("the clock of this machine is wrong")]
+    ClockWrong,
     /// The delegate gave no verdict.
     #[error(transparent)]
     Delegate(#[from] DelegateError),
@@ -75,6 +78,12 @@ impl HandlerError {
         }
     }
 }
+
+/// No clock that goes right shows less: the start of 2026, in epoch seconds.
+const CLOCK_MIN: u64 = 1_767_225_600;
+/// How long an event waits for keys that are to be refreshed, while there are others: a function
+/// that is killed for its slowness would lose those too.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Handler {
     /// Reads the keys that `config` names, all errors at once. `now` in epoch seconds, here and
@@ -129,6 +138,9 @@ impl Handler {
 
     /// Steps two and three, for a caller who has taken the first to look into its cache.
     pub async fn decide(&self, evidence: Evidence<'_>, now: u64) -> Result<Grant, Refusal> {
+        if now < CLOCK_MIN {
+            return Err(Refusal::ClockWrong);
+        }
         let (claims, keys) = match &self.delegate {
             Some(delegate) => (self.ask(delegate, &evidence, now).await?, self.keys()),
             None => self.verify(&evidence, now).await?,
@@ -162,17 +174,20 @@ impl Handler {
                 return Err(HandlerError::Unauthorized(denial));
             }
             Err(Refusal::Denied(denial)) => (event::deny(arn), Some(denial), Vec::new()),
-            Err(refusal @ (Refusal::Delegate(_) | Refusal::KeysStale)) => {
+            Err(refusal @ (Refusal::ClockWrong | Refusal::Delegate(_) | Refusal::KeysStale)) => {
                 return Err(HandlerError::Failed(refusal));
             }
         };
         Ok(Answer { json: bytes(&json), denial, report_only_hits })
     }
 
-    /// Reads keys again that are not fresh any more, and waits for it; costs nothing while all
-    /// are. For a process that is frozen between its invocations.
+    /// Reads keys again that are not fresh any more, and waits for it, two seconds at most; costs
+    /// nothing while all are. For a process that is frozen between its invocations.
     pub async fn refresh_due(&self, now: u64) {
-        self.keyring.refresh_due(self.authorizer.config(), now).await;
+        let work = self.keyring.refresh_due(self.authorizer.config(), now);
+        if tokio::time::timeout(REFRESH_PATIENCE, work).await.is_err() {
+            tracing::warn!("keys were not refreshed in time; the old ones serve on");
+        }
     }
 
     /// Keeps the keys fresh for as long as it is polled; `clock` gives epoch seconds.
@@ -186,7 +201,7 @@ impl Handler {
             // Short enough for a clock that is set, long enough not to matter.
             let pause = due_at.saturating_sub(clock()).clamp(1, 60);
             tokio::time::sleep(Duration::from_secs(pause)).await;
-            self.refresh_due(clock()).await;
+            self.keyring.refresh_due(self.authorizer.config(), clock()).await;
         }
     }
 

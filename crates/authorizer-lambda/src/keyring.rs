@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use authorizer::config::{KeySpec, Source};
 use authorizer::{AwsLc, Config, ConfigError, KeySet, Secret, Warning};
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
 
 use crate::source::{Content, Sources, read, read_key};
 
@@ -41,13 +41,20 @@ impl Keys {
 pub(crate) struct Keyring {
     keys: ArcSwap<Keys>,
     sources: Arc<dyn Sources>,
-    /// Held by the one that refreshes.
+    /// Never held while a source is asked.
     slots: Mutex<Vec<Slot>>,
+    /// Held by the one that refreshes what is due.
+    refreshing: Flight,
+    /// For each issuer, held by the one that looks for a key.
+    finding: Vec<Flight>,
     /// When the first content ceases to be fresh.
     due_at: AtomicU64,
     /// For each issuer, when its keys become too old to be believed; last, the CSRF secret.
     stale_at: Vec<AtomicU64>,
 }
+
+/// One question at a time; who waits for it finds the answer.
+type Flight = tokio::sync::Mutex<()>;
 
 /// One content and its age.
 struct Slot {
@@ -84,20 +91,24 @@ impl Keyring {
                 Err(message) => errors.push(ConfigError::new(place.path(), message)),
             }
         }
-        let (set, warnings) = build(config, &slots, errors.is_empty()).map_err(|more| {
-            errors.extend(more);
-            errors
-        })?;
+        let (set, warnings) =
+            build(config, &slots, if errors.is_empty() { Stage::Load } else { Stage::Incomplete })
+                .map_err(|more| {
+                    errors.extend(more);
+                    errors
+                })?;
         let issuers = config.issuers().len();
         let ring = Self {
             keys: ArcSwap::new(Keys::new(set)),
             sources,
             due_at: AtomicU64::new(0),
             stale_at: (0..=issuers).map(|_| AtomicU64::new(0)).collect(),
+            refreshing: Flight::default(),
+            finding: (0..issuers).map(|_| Flight::default()).collect(),
             slots: Mutex::default(),
         };
         ring.note_ages(config, &slots);
-        *ring.slots.lock().await = slots;
+        *ring.slots.lock() = slots;
         Ok((ring, warnings))
     }
 
@@ -118,14 +129,16 @@ impl Keyring {
         self.due_at.load(Ordering::Relaxed)
     }
 
-    /// Reads again what is not fresh any more. What cannot be read stays as it is.
+    /// Reads again what is not fresh any more. What cannot be read stays as it is, also if the
+    /// caller does not wait for the end.
     pub(crate) async fn refresh_due(&self, config: &Config, now: u64) {
-        if now < self.due_at() {
+        // A moment too far ahead was noted by a clock that has been set back since.
+        if now < self.due_at() && self.due_at() <= now + FRESH_SECONDS.end() {
             return;
         }
-        let mut slots = self.slots.lock().await;
-        let due = (0..slots.len()).filter(|n| slots[*n].due_at <= now).collect();
-        self.refresh(config, &mut slots, due, now).await;
+        let _flight = self.refreshing.lock().await;
+        let due = self.take(config, |slot| slot.is_due(now), |slot| slot.postpone(now));
+        self.refresh(config, due, now).await;
     }
 
     /// Reads the published keys of `issuer` again, because a token names one that generation
@@ -142,64 +155,85 @@ impl Keyring {
         if !config.issuers().get(issuer)?.keys.iter().any(is_published) {
             return None;
         }
-        let mut slots = self.slots.lock().await;
+        let _flight = self.finding.get(issuer)?.lock().await;
         if self.keys.load().generation == seen {
             let is_asked = |slot: &Slot| match &slot.place {
                 Place::Key { issuer: of, spec, .. } => {
-                    let rested = slot.asked_at.is_none_or(|at| at + UNKNOWN_SECONDS <= now);
-                    *of == issuer && is_published(spec) && rested
+                    *of == issuer && is_published(spec) && slot.has_rested(now)
                 }
                 Place::Csrf(_) => false,
             };
-            let asked: Vec<usize> = (0..slots.len()).filter(|n| is_asked(&slots[*n])).collect();
-            asked.iter().for_each(|n| slots[*n].asked_at = Some(now));
-            self.refresh(config, &mut slots, asked, now).await;
+            let asked = self.take(config, is_asked, |slot| slot.asked_at = Some(now));
+            self.refresh(config, asked, now).await;
         }
         let keys = self.keys();
         (keys.generation != seen).then_some(keys)
     }
 
-    async fn refresh(&self, config: &Config, slots: &mut [Slot], wanted: Vec<usize>, now: u64) {
-        let reading = wanted.iter().map(|n| slots[*n].place.read(&*self.sources));
+    /// The contents that are to be read, by position, with a note on each.
+    fn take(
+        &self,
+        config: &Config,
+        is_wanted: impl Fn(&Slot) -> bool,
+        note: impl Fn(&mut Slot),
+    ) -> Vec<(usize, Place)> {
+        let mut slots = self.slots.lock();
+        let wanted = slots.iter_mut().enumerate().filter(|(_, slot)| is_wanted(slot));
+        let taken = wanted
+            .map(|(n, slot)| {
+                note(slot);
+                (n, slot.place.clone())
+            })
+            .collect();
+        self.note_ages(config, &slots);
+        taken
+    }
+
+    async fn refresh(&self, config: &Config, wanted: Vec<(usize, Place)>, now: u64) {
+        let reading = wanted.iter().map(|(_, place)| place.read(&*self.sources));
         let contents = join_all(reading).await;
-        for (n, content) in wanted.into_iter().zip(contents) {
-            let path = slots[n].place.path();
-            let content = match content {
-                Ok(content) => content,
+        let mut slots = self.slots.lock();
+        for ((n, place), content) in wanted.into_iter().zip(contents) {
+            match content {
+                Ok(content) => self.replace(config, &mut slots, n, content, now),
                 Err(reason) => {
+                    let path = place.path();
                     tracing::warn!(path, reason, "keys not refreshed; the old ones serve on");
-                    slots[n].failed(now);
-                    continue;
-                }
-            };
-            if content.bytes == slots[n].content {
-                slots[n].read_at(now, content.max_age);
-                continue;
-            }
-            let old = std::mem::replace(&mut slots[n].content, content.bytes);
-            match build(config, slots, true) {
-                Ok((set, warnings)) => {
-                    for warning in warnings {
-                        tracing::warn!(path = warning.path, reason = warning.message, "keys");
-                    }
-                    slots[n].read_at(now, content.max_age);
-                    self.keys.store(Keys::new(set));
-                    tracing::info!(path, "new keys");
-                }
-                Err(errors) => {
-                    for error in errors {
-                        tracing::warn!(
-                            path = error.path,
-                            reason = error.message,
-                            "new keys cannot be used; the old ones serve on"
-                        );
-                    }
-                    slots[n].content = old;
                     slots[n].failed(now);
                 }
             }
         }
-        self.note_ages(config, slots);
+        self.note_ages(config, &slots);
+    }
+
+    /// Puts one content in its place, and the keys of all in use if it is another.
+    fn replace(&self, config: &Config, slots: &mut [Slot], n: usize, content: Content, now: u64) {
+        let path = slots[n].place.path();
+        if content.bytes == slots[n].content {
+            return slots[n].read_at(now, content.max_age);
+        }
+        let old = std::mem::replace(&mut slots[n].content, content.bytes);
+        match build(config, slots, Stage::Refresh) {
+            Ok((set, warnings)) => {
+                for warning in warnings {
+                    tracing::warn!(path = warning.path, reason = warning.message, "keys");
+                }
+                slots[n].read_at(now, content.max_age);
+                self.keys.store(Keys::new(set));
+                tracing::info!(path, "new keys");
+            }
+            Err(errors) => {
+                for error in errors {
+                    tracing::warn!(
+                        path = error.path,
+                        reason = error.message,
+                        "new keys cannot be used; the old ones serve on"
+                    );
+                }
+                slots[n].content = old;
+                slots[n].failed(now);
+            }
+        }
     }
 
     fn note_ages(&self, config: &Config, slots: &[Slot]) {
@@ -273,6 +307,22 @@ impl Slot {
         };
     }
 
+    /// Whether it is to be read; a moment too far ahead counts as past.
+    fn is_due(&self, now: u64) -> bool {
+        let is_possible = self.due_at == u64::MAX || self.due_at <= now + FRESH_SECONDS.end();
+        self.due_at <= now || !is_possible
+    }
+
+    /// Notes that it is being read, so that one who gives up is not followed at once.
+    fn postpone(&mut self, now: u64) {
+        self.due_at = now + RETRY_SECONDS.0;
+    }
+
+    /// Whether an unknown name may ask for it.
+    fn has_rested(&self, now: u64) -> bool {
+        self.asked_at.is_none_or(|at| now < at || at + UNKNOWN_SECONDS <= now)
+    }
+
     fn failed(&mut self, now: u64) {
         let (first, most) = RETRY_SECONDS;
         let pause = first.saturating_mul(1 << self.failures.min(16)).min(most);
@@ -300,15 +350,27 @@ fn places(config: &Config) -> Vec<Place> {
     keys.chain(config.csrf_secret().cloned().map(Place::Csrf)).collect()
 }
 
-/// Makes a set of all contents. `is_whole` is false if some are missing: then only what is wrong
-/// with the others is told.
+/// What a set is built for.
+enum Stage {
+    /// Some contents are missing: only what is wrong with the others is told.
+    Incomplete,
+    /// The start, at which every issuer must have a key.
+    Load,
+    /// Later: an issuer that publishes no usable key any more has none.
+    Refresh,
+}
+
+/// Makes a set of all contents.
 fn build(
     config: &Config,
     slots: &[Slot],
-    is_whole: bool,
+    stage: Stage,
 ) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
     let provider = AwsLc;
     let mut builder = KeySet::builder(config, &provider);
+    if let Stage::Refresh = stage {
+        builder.allow_withdrawal();
+    }
     // The operator's own first: what an issuer publishes can then take no name and no room of them.
     let (own, published): (Vec<&Slot>, Vec<&Slot>) =
         slots.iter().partition(|slot| slot.place.source().is_some());
@@ -318,7 +380,10 @@ fn build(
             Place::Key { issuer, key, .. } => builder.add(issuer, key, slot.content.expose()),
         }
     }
-    if is_whole { builder.build() } else { Err(builder.errors()) }
+    match stage {
+        Stage::Incomplete => Err(builder.errors()),
+        Stage::Load | Stage::Refresh => builder.build(),
+    }
 }
 
 #[cfg(test)]

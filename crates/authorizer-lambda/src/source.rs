@@ -11,7 +11,7 @@ use crate::https::{self, Client};
 
 /// Bytes of one content: any key, set of keys or configuration is much smaller.
 pub(crate) const CONTENT_BYTES_MAX: usize = 256 * 1024;
-/// How long an issuer may take to give its keys or its metadata.
+/// How long an issuer may take to give its keys, and its metadata before.
 const FETCH_TIME: Duration = Duration::from_secs(3);
 
 /// What may be read. The caller decides what is reachable: the process environment of a deployed
@@ -75,7 +75,10 @@ pub(crate) async fn read_key(spec: &KeySpec, sources: &dyn Sources) -> Result<Co
         }
         KeySpec::Oidc(issuer) => {
             let client = sources.client().map_err(|error| wrong(&error))?;
-            discover(&client, issuer).await.map_err(|error| wrong(&error))
+            let work = discover(&client, issuer);
+            let found = tokio::time::timeout(FETCH_TIME, work).await;
+            let late = || Err(https::FetchError::Timeout.to_string());
+            found.unwrap_or_else(|_| late()).map_err(|error| wrong(&error))
         }
     }
 }
@@ -101,6 +104,10 @@ async fn discover(client: &Client, issuer: &str) -> Result<Content, String> {
     if metadata.issuer != issuer {
         // Whoever answers there speaks for somebody else.
         return Err("its metadata names another `issuer`".to_owned());
+    }
+    if issuer.starts_with("https://") && !metadata.jwks_uri.starts_with("https://") {
+        // Nobody out there may choose what is asked on this machine.
+        return Err("its metadata name a key set that is not at an https address".to_owned());
     }
     let keys = fetch(client, &metadata.jwks_uri).await;
     keys.map_err(|error| format!("the key set that its metadata names: {error}"))

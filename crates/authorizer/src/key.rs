@@ -36,6 +36,7 @@ impl KeySet {
             provider,
             issuers: config.issuers.iter().map(|_| Vec::new()).collect(),
             csrf: None,
+            allows_withdrawal: false,
             report: Report::default(),
         }
     }
@@ -103,6 +104,8 @@ pub struct KeySetBuilder<'c> {
     provider: &'c dyn Provider,
     issuers: Vec<Vec<Key>>,
     csrf: Option<Secret>,
+    /// Whether an issuer may have withdrawn all its published keys.
+    allows_withdrawal: bool,
     report: Report,
 }
 
@@ -139,7 +142,7 @@ impl KeySetBuilder<'_> {
     /// Adds the keys of a published JWK set. Those that cannot be used are left out with a
     /// warning; none that can is an error.
     fn add_published(&mut self, path: &str, issuer: usize, entry: &Issuer, content: &[u8]) {
-        let mut added = 0;
+        let mut is_usable = false;
         let keys = match jwk::parse_set(content) {
             Ok(keys) => keys,
             Err(error) => return self.report.errors.push(error.at(path.to_owned())),
@@ -150,16 +153,26 @@ impl KeySetBuilder<'_> {
                 Kind::Ec(..) | Kind::Ed25519(_) | Kind::Rsa { .. } => self.bind(entry, parsed),
             });
             match key.and_then(|key| self.push(issuer, key)) {
-                Ok(()) => added += 1,
+                Ok(()) => is_usable = true,
                 Err(error) => {
                     let message = format!("key {n} of the set is left out: it {}", error.message);
                     self.report.warning(path, message);
                 }
             }
         }
-        if added == 0 {
-            self.report.error(path, "the set has no key that can be used");
+        match (is_usable, self.allows_withdrawal) {
+            (true, _) => {}
+            (false, false) => self.report.error(path, "the set has no key that can be used"),
+            (false, true) => {
+                self.report.warning(path, "the set has no key that can be used any more")
+            }
         }
+    }
+
+    /// Lets a published set be without usable keys, as after a withdrawal: tokens of an issuer
+    /// that is left without any are refused. At a start it would be a mistake.
+    pub fn allow_withdrawal(&mut self) {
+        self.allows_withdrawal = true;
     }
 
     /// Sets the content of the CSRF secret.
@@ -183,7 +196,7 @@ impl KeySetBuilder<'_> {
     pub fn build(mut self) -> Result<(KeySet, Vec<Warning>), Vec<ConfigError>> {
         let had_errors = !self.report.errors.is_empty();
         for (n, keys) in self.issuers.iter().enumerate() {
-            if keys.is_empty() && !had_errors {
+            if keys.is_empty() && !had_errors && !self.allows_withdrawal {
                 self.report.error(format!("authorizer.issuers[{n}].keys"), "no key was loaded");
             }
         }

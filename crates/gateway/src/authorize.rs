@@ -151,7 +151,7 @@ pub(crate) async fn authorize(
             ask_cached(gateway, snapshot, config, operation, &identity, ask).await
         }
         Callable::Absent | Callable::Broken | Callable::Echo => {
-            Asked::fresh(Verdict::Refused(Failure::AuthorizerError.into()))
+            Asked::refused(Failure::AuthorizerError)
         }
     };
     let leave = leave(snapshot, config, operation, caller, &asked);
@@ -175,8 +175,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn fresh(verdict: Verdict) -> Self {
-        Self { verdict, how: How::Asked, asked_at: Instant::now(), protocol: None }
+    /// A verdict that nobody keeps; what is revoked after `asked_at` is not yet in it.
+    fn fresh(verdict: Verdict, asked_at: Instant) -> Self {
+        Self { verdict, how: How::Asked, asked_at, protocol: None }
+    }
+
+    /// One without a question.
+    fn refused(refused: impl Into<Refused>) -> Self {
+        Self::fresh(Verdict::Refused(refused.into()), Instant::now())
     }
 }
 
@@ -197,7 +203,7 @@ async fn ask_builtin(
     let request = authorizer::Request { headers: &headers, query: &query, method_arn: &arn };
     let evidence = match handler.authorizer().read(&request) {
         Ok(evidence) => evidence,
-        Err(denial) => return Asked::fresh(Verdict::Refused(denial.into())),
+        Err(denial) => return Asked::refused(denial),
     };
     let protocol = Some(evidence.protocol());
     let ttl = snapshot.settings.cache.ttl;
@@ -209,18 +215,20 @@ async fn ask_builtin(
         let Ok(_permit) = permit else {
             return Outcome::Uncached(Verdict::Refused(Failure::Throttled.into()));
         };
-        let now = clock::epoch_seconds();
-        // Bounded: by the delegate's timeout, or by that of fetching keys.
-        let decision = handler.decide(evidence, now).await;
-        outcome(decision, ttl, now, &operation.connection.api_id)
+        let work = handler.decide(evidence, clock::epoch_seconds());
+        match tokio::time::timeout(AUTHORIZER_TIME, work).await {
+            Ok(decision) => outcome(decision, ttl, &operation.connection.api_id),
+            Err(_) => Outcome::Uncached(Verdict::Refused(Failure::AuthorizerError.into())),
+        }
     };
     if snapshot.settings.compat == Compat::Aws || ttl.is_zero() {
+        let asked_at = Instant::now();
         let verdict = match decide(evidence).await {
             Outcome::Denial { value, .. }
             | Outcome::Grant { value, .. }
             | Outcome::Uncached(value) => value,
         };
-        return Asked { protocol, ..Asked::fresh(verdict) };
+        return Asked { protocol, ..Asked::fresh(verdict, asked_at) };
     }
     let mut fingerprint = Some(
         Fingerprint::new("authorizer")
@@ -238,23 +246,20 @@ async fn ask_builtin(
         Ok(answer) => {
             Asked { verdict: answer.value, how: answer.how, asked_at: answer.asked_at, protocol }
         }
-        Err(_) => Asked::fresh(Verdict::Refused(Failure::Throttled.into())),
+        Err(_) => Asked::refused(Failure::Throttled),
     }
 }
 
 /// What a decision means for the cache.
-fn outcome(
-    decision: Result<Grant, Refusal>,
-    ttl: Duration,
-    now: u64,
-    api_id: &str,
-) -> Outcome<Verdict> {
+fn outcome(decision: Result<Grant, Refusal>, ttl: Duration, api_id: &str) -> Outcome<Verdict> {
     match decision {
         Ok(grant) => {
             for denial in &grant.report_only_hits {
                 tracing::warn!(code = denial.code(), "rule broken, passed because it only reports");
             }
-            let left = Duration::from_secs(grant.deadline.saturating_sub(now));
+            // By the clock after the decision, which may have taken its time.
+            let left = grant.deadline.saturating_sub(clock::epoch_seconds());
+            let left = Duration::from_secs(left);
             let is_reported = !grant.report_only_hits.is_empty();
             let tag = tag(api_id, &grant.principal_id);
             let bytes = grant_bytes(&grant);
@@ -267,7 +272,7 @@ fn outcome(
         Err(Refusal::Denied(denial)) => {
             Outcome::Denial { value: Verdict::Refused(denial.into()), bytes: 64, ttl }
         }
-        Err(refusal @ (Refusal::Delegate(_) | Refusal::KeysStale)) => {
+        Err(refusal @ (Refusal::ClockWrong | Refusal::Delegate(_) | Refusal::KeysStale)) => {
             tracing::error!(reason = %refusal, "the built-in authorizer gives no verdict");
             Outcome::Uncached(Verdict::Refused(Failure::AuthorizerError.into()))
         }
@@ -302,7 +307,8 @@ where
     let is_off =
         snapshot.settings.compat == Compat::Aws || config.identity_sources.iter().any(is_volatile);
     let Some(ttl) = ttl.filter(|ttl| !ttl.is_zero() && !is_off) else {
-        return Asked::fresh(ask().await);
+        let asked_at = Instant::now();
+        return Asked::fresh(ask().await, asked_at);
     };
     let by = settings.map(|settings| settings.cache_key).unwrap_or_default();
     let key = function_key(config, operation, identity, by, snapshot.serial);
@@ -328,7 +334,7 @@ where
             asked_at: answer.asked_at,
             protocol: None,
         },
-        Err(_) => Asked::fresh(Verdict::Refused(Failure::Throttled.into())),
+        Err(_) => Asked::refused(Failure::Throttled),
     }
 }
 
@@ -406,6 +412,10 @@ fn leave(
     match &asked.verdict {
         Verdict::Refused(refused) => Err(*refused),
         Verdict::Granted(grant) => {
+            // A machine that slept has verdicts that are older than they look.
+            if grant.deadline <= clock::epoch_seconds() {
+                return Err(Denial::TokenExpired.into());
+            }
             let ends = snapshot.settings.compat == Compat::Wsgate;
             Ok(Leave {
                 authorized: Authorized {

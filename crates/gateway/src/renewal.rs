@@ -16,7 +16,7 @@ use crate::clock;
 use crate::registry::Slot;
 use crate::revocation::Issued;
 use crate::server::Gateway;
-use crate::snapshot::{Callable, Snapshot};
+use crate::snapshot::Callable;
 
 /// Longest time a renewal may take, the wait for a place among all calls
 /// included: as long as an authorizer may take at `$connect`.
@@ -26,18 +26,13 @@ const RENEWAL_TIME: Duration = Duration::from_secs(29);
 const OF_ONE_TOKEN: [&str; 3] = ["csrf", "expiresAt", "tokenSource"];
 
 /// Verifies a fresh token, and says what it means for the session of `slot`.
-pub(crate) async fn renew(
-    gateway: &Gateway,
-    snapshot: &Snapshot,
-    slot: &Slot,
-    renewal: Renewal,
-) -> Renewed {
+pub(crate) async fn renew(gateway: &Gateway, slot: &Slot, renewal: Renewal) -> Renewed {
     let Renewal { request_id, token } = renewal;
     let connection = &slot.connection;
     let asked_at = Instant::now();
     let granted = match token {
         Some(token) => {
-            let work = ask(gateway, snapshot, connection, &token);
+            let work = ask(gateway, connection, &token);
             let timeout = Err(Failure::AuthorizerError.into());
             tokio::time::timeout(RENEWAL_TIME, work).await.unwrap_or(timeout)
         }
@@ -69,15 +64,12 @@ pub(crate) async fn renew(
 }
 
 /// Asks the built-in authorizer of `$connect` as it is served now.
-async fn ask(
-    gateway: &Gateway,
-    snapshot: &Snapshot,
-    connection: &Connection,
-    token: &str,
-) -> Result<Grant, Refused> {
+async fn ask(gateway: &Gateway, connection: &Connection, token: &str) -> Result<Grant, Refused> {
     let failed = || Refused::from(Failure::AuthorizerError);
     // Among the messages, so that connects never wait for renewals.
     let _place = gateway.integrations.acquire().await.map_err(|_| failed())?;
+    // As it is after the wait: a reload may have taken the authorizer away.
+    let snapshot = gateway.snapshot.load_full();
     let stage = snapshot.router.stage(&connection.api_id, &connection.stage).ok_or_else(failed)?;
     let route = stage.routes.get("$connect").ok_or_else(failed)?;
     let Authorization::Custom(config) = &route.authorization else { return Err(failed()) };
@@ -89,7 +81,7 @@ async fn ask(
     // Bounded: by the delegate's timeout, or by that of fetching keys.
     handler.renew(token, clock::epoch_seconds()).await.map_err(|refusal| match refusal {
         Refusal::Denied(denial) => refused(denial),
-        Refusal::Delegate(_) | Refusal::KeysStale => {
+        Refusal::ClockWrong | Refusal::Delegate(_) | Refusal::KeysStale => {
             tracing::error!(reason = %refusal, "the built-in authorizer gives no verdict");
             failed()
         }

@@ -342,7 +342,7 @@ impl Socket {
                     }
                     Work::Renewal(renewal) => {
                         let slot = Arc::clone(&self.slot);
-                        set.spawn(verify(gateway, snapshot, slot, renewal));
+                        set.spawn(verify(gateway, slot, renewal));
                     }
                 }
             }
@@ -471,14 +471,9 @@ async fn invoke(gateway: Arc<Gateway>, snapshot: Arc<Snapshot>, invocation: Invo
 }
 
 /// Asks the authorizer about a fresh token.
-async fn verify(
-    gateway: Arc<Gateway>,
-    snapshot: Arc<Snapshot>,
-    slot: Arc<Slot>,
-    renewal: Renewal,
-) -> Outcome {
+async fn verify(gateway: Arc<Gateway>, slot: Arc<Slot>, renewal: Renewal) -> Outcome {
     let request_id = renewal.request_id;
-    Outcome::Renewal { request_id, renewed: renew(&gateway, &snapshot, &slot, renewal).await }
+    Outcome::Renewal { request_id, renewed: renew(&gateway, &slot, renewal).await }
 }
 
 /// What a session may ask of the gateway.

@@ -371,6 +371,10 @@ impl Session {
         if self.state != State::Open {
             return; // RFC 6455 §5.5.1: data after a Close frame is ignored.
         }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            // The timer has its turn after the messages that are already here.
+            return self.handle_close(now, CloseCause::Expired, out);
+        }
         self.active_at = now;
         environment.touched();
         let request_id = environment.request_id();

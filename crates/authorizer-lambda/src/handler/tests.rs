@@ -287,6 +287,14 @@ fn a_new_content_that_cannot_be_used_changes_nothing() {
 }
 
 #[test]
+fn a_clock_that_cannot_be_right_lets_nobody_in() {
+    let token = token("access", 1_000_000_000);
+    for now in [0, 1, 999_999_999] {
+        assert_eq!(block_on(handler().renew(&token, now)), Err(Refusal::ClockWrong), "{now}");
+    }
+}
+
+#[test]
 fn a_token_over_an_open_connection_needs_no_carrier() {
     let grant = block_on(handler().renew(&token("access", NOW + 60), NOW)).unwrap();
     assert_eq!(grant.deadline, NOW + 65);

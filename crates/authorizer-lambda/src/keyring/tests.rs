@@ -170,7 +170,7 @@ async fn a_caller_who_leaves_does_not_stop_the_others() {
     // One look is enough to be the one who fetches.
     assert!(futures_util::poll!(&mut leaving).is_pending());
     drop(leaving);
-    // The ten seconds have begun, and are the price of leaving.
+    // The ten seconds have begun: who leaves does not make room for more fetches.
     assert_eq!(ask(&handler, &token, NOW + 2).await, UNKNOWN);
     assert_eq!(ask(&handler, &token, NOW + 11).await, Ok(()));
 }
@@ -222,7 +222,7 @@ async fn old_keys_serve_while_the_server_is_down_or_talks_nonsense() {
     published.stop();
     handler.refresh_due(NOW + 300).await;
     assert_eq!(ask(&handler, &pair.sign(), NOW + 300).await, Ok(()));
-    published.set(&[]);
+    *published.0.lock().unwrap() = Some(("<html>".to_owned(), None));
     handler.refresh_due(NOW + 400).await;
     assert_eq!(ask(&handler, &pair.sign(), NOW + 400).await, Ok(()));
     let stale = NOW + 300 + 24 * 3600;
@@ -231,6 +231,38 @@ async fn old_keys_serve_while_the_server_is_down_or_talks_nonsense() {
     published.set(&[&pair]);
     handler.refresh_due(stale).await;
     assert_eq!(ask(&handler, &pair.sign(), stale).await, Ok(()));
+}
+
+/// The server is not down, it says that there are none.
+#[tokio::test]
+async fn an_issuer_that_withdraws_all_its_keys_is_believed() {
+    let pair = Pair::new("one");
+    let published = Published::default();
+    published.set(&[&pair]);
+    let server = published.serve().await;
+    let handler = load(&server).await;
+    published.set(&[]);
+    handler.refresh_due(NOW + 300).await;
+    assert!(ask(&handler, &pair.sign(), NOW + 300).await.is_err());
+    published.set(&[&pair]);
+    assert_eq!(ask(&handler, &pair.sign(), NOW + 310).await, Ok(()), "and back again");
+}
+
+/// The clock was an hour and more ahead at the start, and was set right then.
+#[tokio::test]
+async fn a_clock_that_was_ahead_does_not_put_off_the_refresh() {
+    let (old, new) = (Pair::new("old"), Pair::new("new"));
+    let published = Published::default();
+    published.set(&[&old]);
+    let server = published.serve().await;
+    let key = format!("jwks:http://{}/keys", server.address);
+    let ahead = NOW + 365 * 24 * 3600;
+    let loaded = Handler::load(config(&key), Arc::new(Network), ahead).await;
+    let (handler, _) = loaded.unwrap();
+    published.set(&[&new]);
+    handler.refresh_due(NOW).await;
+    assert_eq!(ask(&handler, &old.sign(), NOW).await, UNKNOWN);
+    assert_eq!(ask(&handler, &new.sign(), NOW).await, Ok(()));
 }
 
 #[tokio::test]
