@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use authorizer::config::Source;
+use authorizer::config::{KeySpec, Source};
+use authorizer::key::KEYS_MAX;
 use authorizer::{Config, ConfigError, Warning};
 use serde_json::{Map, Value};
 
@@ -45,10 +46,42 @@ pub async fn load(
         // What the document says may be missing in the tree: only what is surely wrong is told.
         return Err(errors);
     }
-    let (config, mut warnings) = Config::read(&Value::Object(tree))?;
+    let tree = Value::Object(tree);
+    let (config, mut warnings) = match Config::read(&tree) {
+        Ok(read) => read,
+        Err(mut errors) => {
+            errors.extend(unreadable(&tree, &*sources).await);
+            return Err(errors);
+        }
+    };
     let (handler, more) = Handler::load(config, sources, now).await?;
     warnings.extend(more);
     Ok(Loaded { handler, warnings })
+}
+
+/// What cannot be read of what a broken configuration names, so that one start tells that too.
+/// Nothing is fetched from issuers.
+async fn unreadable(tree: &Value, sources: &dyn Sources) -> Vec<ConfigError> {
+    let mut named = Vec::new();
+    let issuers = tree.get("issuers").and_then(Value::as_array).into_iter().flatten();
+    for (n, issuer) in issuers.enumerate() {
+        let keys = issuer.get("keys").and_then(Value::as_array).into_iter().flatten();
+        for (m, key) in keys.enumerate() {
+            if let Some(KeySpec::Static(_, source)) = key.as_str().and_then(KeySpec::parse) {
+                named.push((format!("authorizer.issuers[{n}].keys[{m}]"), source));
+            }
+        }
+    }
+    let secret = tree.pointer("/csrf/secret").and_then(Value::as_str).and_then(Source::parse);
+    named.extend(secret.map(|source| ("authorizer.csrf.secret".to_owned(), source)));
+    let mut errors = Vec::new();
+    // As many as a valid configuration could name.
+    for (path, source) in named.into_iter().take(2 * KEYS_MAX) {
+        if let Err(message) = source::read(&source, sources).await {
+            errors.push(ConfigError::new(path, message));
+        }
+    }
+    errors
 }
 
 const PREFIX: &str = "WSGATE_AUTHORIZER";

@@ -10,7 +10,7 @@ use std::fmt;
 pub enum Denial {
     /// A context claim is an array or object, and the configuration refuses those.
     ClaimContext,
-    /// The context would be longer than the 8 KiB an authorizer may return.
+    /// The answer would be longer than the 8 KiB that an authorizer may return.
     ClaimContextTooLong,
     /// The principal claim is missing, empty or not a string.
     ClaimPrincipal,
@@ -153,7 +153,7 @@ impl Denial {
     pub const fn rule(self) -> &'static str {
         match self {
             Self::ClaimContext => "a context claim is not a scalar",
-            Self::ClaimContextTooLong => "the context claims are longer than 8 KiB",
+            Self::ClaimContextTooLong => "the answer with its context claims is longer than 8 KiB",
             Self::ClaimPrincipal => "the principal claim is missing, empty or not a string",
             Self::ClaimRefused => "the delegate refuses the session",
             Self::ClaimRequired => "a required claim is missing or has another value",

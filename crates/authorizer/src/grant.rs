@@ -19,11 +19,14 @@ use crate::secret::is_equal;
 pub(crate) const RESERVED_NAMES: [&str; 6] =
     ["csrf", "expiresAt", "integrationLatency", "issuer", "principalId", "tokenSource"];
 
-/// Bytes of all context names and values: what API Gateway takes from an authorizer
-/// ([quotas]).
+/// Bytes of the answer that API Gateway takes from an authorizer ([quotas]), as JSON.
 ///
 /// [quotas]: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-const CONTEXT_BYTES_MAX: usize = 8 * 1024;
+const ANSWER_BYTES_MAX: usize = 8 * 1024;
+/// What of it is neither principal nor context: names, braces, the policy and its ARN.
+const ANSWER_FRAME_BYTES: usize = 512;
+/// What JSON adds to a member of the context: four quotes, a colon and a comma.
+const MEMBER_FRAME_BYTES: usize = 6;
 
 /// Leave to open a connection.
 #[derive(Clone, Eq, PartialEq)]
@@ -132,12 +135,12 @@ pub(crate) fn grant(
     context.push(("expiresAt".to_owned(), claims.expires_at().to_string()));
     context.push(("tokenSource".to_owned(), token_source.clone()));
     context.push(("csrf".to_owned(), csrf.name().to_owned()));
-    let bytes: usize = context.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if CONTEXT_BYTES_MAX < bytes {
+    let principal_id = [prefix.as_str(), &principal].concat();
+    if !fits_an_answer(&principal_id, &context) {
         return Err(Denial::ClaimContextTooLong);
     }
     Ok(Grant {
-        principal_id: [prefix.as_str(), &principal].concat(),
+        principal_id,
         context,
         deadline: claims.expires_at().saturating_add(config.leeway),
         issued_at: claims.issued_at(),
@@ -148,6 +151,27 @@ pub(crate) fn grant(
         report_only_hits: hits,
         protocol: evidence.protocol(),
     })
+}
+
+/// Whether a function could return this; a gateway that asks in its own process lets no more pass.
+fn fits_an_answer(principal_id: &str, context: &[(String, String)]) -> bool {
+    let texts = || context.iter().flat_map(|(n, v)| [n.as_str(), v.as_str()]).chain([principal_id]);
+    let frame = ANSWER_FRAME_BYTES + MEMBER_FRAME_BYTES * context.len();
+    // A byte becomes six at most, and few answers come near.
+    let longest = 6 * texts().map(str::len).sum::<usize>() + frame;
+    longest <= ANSWER_BYTES_MAX
+        || texts().map(json_bytes).sum::<usize>() + frame <= ANSWER_BYTES_MAX
+}
+
+/// Bytes of `text` in JSON, without its quotes.
+fn json_bytes(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
+            0..=0x1f => 6,
+            _ => 1,
+        })
+        .sum()
 }
 
 fn name_of(issuer: &Issuer, claims: &VerifiedClaims) -> String {

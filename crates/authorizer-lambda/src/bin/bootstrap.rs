@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authorizer_lambda::aws::Aws;
 use authorizer_lambda::https::{self, Client};
@@ -22,7 +22,12 @@ fn main() -> ExitCode {
     // One thread: an instance has one event at a time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(run()),
+        Ok(runtime) => {
+            let done = runtime.block_on(run());
+            // A name lookup that hangs must not hold the exit up.
+            runtime.shutdown_background();
+            done
+        }
         Err(error) => Err(error.to_string()),
     };
     match done {
@@ -36,17 +41,32 @@ fn main() -> ExitCode {
 
 /// JSON lines on standard output, which Lambda keeps as the function's log.
 fn start_logs() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok();
-    let level = level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
-    // Below it the runtime's library writes whole events, tokens and all.
-    let level = level.min(tracing::Level::DEBUG);
-    tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level).init();
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+
+    let level = match std::env::var("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+        // Below `DEBUG` the runtime's library writes whole events, tokens and all.
+        Ok("DEBUG" | "TRACE") => LevelFilter::DEBUG,
+        Ok("ERROR" | "FATAL") => LevelFilter::ERROR,
+        Ok("WARN") => LevelFilter::WARN,
+        _ => LevelFilter::INFO,
+    };
+    // The library calls every refusal an error, and says it once more.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
 }
 
 async fn run() -> Result<(), String> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .map(|(name, value)| (name, value.into_string()))
+        // What is not text cannot be a configuration: empty, it is refused as such.
+        .map(|(name, value)| (name, value.unwrap_or_default()))
         .collect();
     let loaded = authorizer_lambda::load(&environment, &[], Arc::new(Process::default()), now());
     let handler = match loaded.await {
@@ -109,6 +129,9 @@ async fn handle(
     Err(Diagnostic { error_type: error_type.to_owned(), error_message: error.error_message() })
 }
 
+/// How long Lambda may take to hear why a start failed.
+const INIT_ERROR_TIME: Duration = Duration::from_secs(1);
+
 /// Tells Lambda why the start failed ([Runtime API]); without it the log alone would know.
 ///
 /// [Runtime API]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror
@@ -127,7 +150,7 @@ async fn report_init_error(message: &str) {
         .body(Full::new(Bytes::from(body.to_string())));
     let (Ok(request), Ok(client)) = (request, https::client(None)) else { return };
     // The exit status says the same, less well.
-    drop(client.request(request).await);
+    drop(tokio::time::timeout(INIT_ERROR_TIME, client.request(request)).await);
 }
 
 fn now() -> u64 {

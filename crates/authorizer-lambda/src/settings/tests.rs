@@ -213,6 +213,25 @@ keys = ["hmac:env:NONE", "hmac:file:/none", "hmac:ssm:/chat/secret", "hmac:secre
 }
 
 #[test]
+fn mistakes_and_missing_contents_are_told_at_once() {
+    let layer = r#"
+colour = 1
+sources = ["cookie:JWT"]
+[csrf]
+secret = "file:/none"
+[[issuers]]
+issuer = "i"
+audience = "any"
+algorithms = ["HS256"]
+keys = ["hmac:env:NONE", "hmac:ssm:/chat/secret"]
+"#;
+    assert_eq!(
+        paths(&[], &[layer]),
+        ["authorizer.colour", "authorizer.issuers[0].keys[0]", "authorizer.csrf.secret"]
+    );
+}
+
+#[test]
 fn what_the_network_should_give_and_does_not_is_an_error_with_its_place() {
     for key in ["jwks:https://login.example.com/keys", "oidc:https://login.example.com"] {
         let layer = format!(

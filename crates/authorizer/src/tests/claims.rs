@@ -218,17 +218,26 @@ fn structured_context_claims_are_refused_or_json_as_configured() {
     assert_eq!(grant.context[0].1, r#"["a",{"b":1}]"#);
 }
 
+/// What a Lambda function may return, as JSON: 8 KiB with principal, context and policy.
 #[test]
-fn the_context_has_8_kib_at_most() {
-    let config = json!({ "context_claims": ["a", "b"], "token_bytes_max": "32KiB" });
+fn the_answer_has_8_kib_at_most() {
+    let config = json!({ "context_claims": ["role"], "token_bytes_max": "32KiB" });
     let gate = Gate::new(merged(bearer_config(), config));
-    let ask = |bytes: usize| {
-        let claims = claims_with(json!({ "a": "x".repeat(4000), "b": "x".repeat(bytes) }));
-        gate.ask_bearer(&sign(&claims))
-    };
-    let context = ask(4000).unwrap().context;
-    let size: usize = context.iter().map(|(name, value)| name.len() + value.len()).sum();
-    let left = 8192 - size;
-    assert_eq!(reason(ask(4000 + left)), None);
-    assert_eq!(reason(ask(4000 + left + 1)), Some(Denial::ClaimContextTooLong));
+    let ask = |claims: Value| gate.ask_bearer(&sign(&claims_with(claims)));
+    let role = |length: usize| json!({ "role": "r".repeat(length) });
+    let longest = (1..8192).rev().find(|length| ask(role(*length)).is_ok()).unwrap();
+    assert!((7400..8192 - 512).contains(&longest), "{longest}");
+    let grant = ask(role(longest)).unwrap();
+    let context: serde_json::Map<_, _> =
+        grant.context.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+    let answer = json!({ "principalId": grant.principal_id, "context": context }).to_string();
+    assert!(answer.len() <= 8192 - 400, "{}", answer.len());
+    for (claims, what) in [
+        (role(longest + 1), "one more"),
+        (json!({ "role": "\u{1}".repeat(longest / 6 + 1) }), "control characters"),
+        (json!({ "role": "\"".repeat(longest / 2 + 1) }), "quotes"),
+        (json!({ "sub": "s".repeat(8000) }), "the principal"),
+    ] {
+        assert_eq!(reason(ask(claims)), Some(Denial::ClaimContextTooLong), "{what}");
+    }
 }
