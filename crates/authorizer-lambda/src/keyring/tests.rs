@@ -115,6 +115,15 @@ async fn load(server: &Server) -> Handler {
     Handler::load(config(&key), Arc::new(Network), NOW).await.unwrap().0
 }
 
+/// An issuer that publishes `pairs`, and a handler that has read them.
+async fn start(pairs: &[&Pair]) -> (Published, Server, Handler) {
+    let published = Published::default();
+    published.set(pairs);
+    let server = published.serve().await;
+    let handler = load(&server).await;
+    (published, server, handler)
+}
+
 async fn ask(handler: &Handler, token: &str, now: u64) -> Result<(), Refusal> {
     handler.renew(token, now).await.map(drop)
 }
@@ -124,10 +133,7 @@ const UNKNOWN: Result<(), Refusal> = Err(Refusal::Denied(Denial::TokenKey));
 #[tokio::test]
 async fn a_name_that_is_not_known_is_looked_up_once_in_ten_seconds() {
     let (old, new, made_up) = (Pair::new("old"), Pair::new("new"), Pair::new("made up"));
-    let published = Published::default();
-    published.set(&[&old]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (published, server, handler) = start(&[&old]).await;
     assert_eq!(ask(&handler, &old.sign(), NOW).await, Ok(()));
     assert_eq!(server.asked().len(), 1);
 
@@ -146,10 +152,7 @@ async fn a_name_that_is_not_known_is_looked_up_once_in_ten_seconds() {
 #[tokio::test]
 async fn callers_at_one_time_share_one_fetch() {
     let (old, new) = (Pair::new("old"), Pair::new("new"));
-    let published = Published::default();
-    published.set(&[&old]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (published, server, handler) = start(&[&old]).await;
     published.set(&[&old, &new]);
     let token = new.sign();
     let verdicts = join_all((0..50).map(|_| ask(&handler, &token, NOW + 1))).await;
@@ -160,10 +163,7 @@ async fn callers_at_one_time_share_one_fetch() {
 #[tokio::test]
 async fn a_caller_who_leaves_does_not_stop_the_others() {
     let (old, new) = (Pair::new("old"), Pair::new("new"));
-    let published = Published::default();
-    published.set(&[&old]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (published, _server, handler) = start(&[&old]).await;
     published.set(&[&old, &new]);
     let token = new.sign();
     let mut leaving = Box::pin(ask(&handler, &token, NOW + 1));
@@ -202,10 +202,7 @@ async fn keys_are_refreshed_when_they_are_fresh_no_more() {
 #[tokio::test]
 async fn the_same_keys_are_the_same_generation() {
     let pair = Pair::new("one");
-    let published = Published::default();
-    published.set(&[&pair]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (_, server, handler) = start(&[&pair]).await;
     let generation = handler.keys().generation;
     handler.refresh_due(NOW + 300).await;
     assert_eq!(server.asked().len(), 2);
@@ -215,10 +212,7 @@ async fn the_same_keys_are_the_same_generation() {
 #[tokio::test]
 async fn old_keys_serve_while_the_server_is_down_or_talks_nonsense() {
     let pair = Pair::new("one");
-    let published = Published::default();
-    published.set(&[&pair]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (published, _server, handler) = start(&[&pair]).await;
     published.stop();
     handler.refresh_due(NOW + 300).await;
     assert_eq!(ask(&handler, &pair.sign(), NOW + 300).await, Ok(()));
@@ -237,10 +231,7 @@ async fn old_keys_serve_while_the_server_is_down_or_talks_nonsense() {
 #[tokio::test]
 async fn an_issuer_that_withdraws_all_its_keys_is_believed() {
     let pair = Pair::new("one");
-    let published = Published::default();
-    published.set(&[&pair]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (published, _server, handler) = start(&[&pair]).await;
     published.set(&[]);
     handler.refresh_due(NOW + 300).await;
     assert!(ask(&handler, &pair.sign(), NOW + 300).await.is_err());
@@ -324,10 +315,7 @@ async fn metadata_of_somebody_else_or_that_lead_elsewhere_are_refused() {
 #[tokio::test]
 async fn a_key_without_a_fitting_server_is_not_looked_up() {
     let (pair, other) = (Pair::new("one"), Pair::new("two"));
-    let published = Published::default();
-    published.set(&[&pair]);
-    let server = published.serve().await;
-    let handler = load(&server).await;
+    let (_, server, handler) = start(&[&pair]).await;
     let authorizer: &Authorizer = handler.authorizer();
     assert!(authorizer.config().delegate().is_none());
     let mut forged = other.sign();
