@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::door::{Door, Handshake, Kind, Verdict};
+use crate::harness::door::{self, Door, Handshake, Kind, Verdict};
+use crate::harness::gateway::Gateway;
 use crate::harness::http::Message;
 use crate::harness::https::Authority;
+use crate::harness::secrets::Secrets;
 use crate::harness::server::{Answer, Server};
 use crate::harness::token;
 use crate::keys::EXPIRY;
+use crate::session::{management_key, revoke};
 
 const PAGE: &str = "https://ui.example.com";
 
@@ -368,6 +371,58 @@ fn a_back_end_that_may_not_be_asked_is_refused_at_start() {
             let refused = Door::try_start(kind, &config(url, ""), &environment).unwrap_err();
             let words = "is not an address that can be asked";
             assert!(refused.0.contains(words), "{kind:?}: {}", refused.0);
+        }
+    }
+}
+
+#[test]
+fn a_revocation_while_the_back_end_is_asked_has_it_asked_again() {
+    let rows = [
+        ("ada", Some(status(401)), Verdict::Unauthorized),
+        ("ada", Some(status(403)), Verdict::Denied),
+        ("ada?sid=s", Some(status(500)), Verdict::Failed),
+        ("ada?sid=s", Some(known()), ada()),
+        ("ada", Some(known()), ada()),
+        // Those of others change nothing.
+        ("ada?sid=t", None, ada()),
+        ("grace", None, ada()),
+    ];
+    for is_cached in [false, true] {
+        let (key, management) = management_key();
+        let (backend, tell) = Server::start_told();
+        let url = format!("http://{}/session", backend.address);
+        let mut config = config(&url, &format!("timeout = \"10s\"\n{management}"));
+        if is_cached {
+            config = config.replace("ttl = \"0s\"", "ttl = \"300s\"");
+        }
+        let environment = vec![("HARNESS_CSRF".to_owned(), token::random_hex())];
+        let started =
+            Gateway::start(&door::setup(&config, environment), Arc::new(Secrets::default()));
+        let gateway = started.unwrap_or_else(|refused| panic!("no start:\n{}", refused.stderr));
+        for (whom, second, verdict) in &rows {
+            let handshake = Handshake::bearer(&token::random_hex());
+            std::thread::scope(|scope| {
+                let client = scope.spawn(|| door::knock(&gateway, &handshake));
+                assert!(backend.next().is_some(), "{whom}: it is not asked");
+                revoke(&gateway, &key, whom);
+                tell.send(known()).unwrap();
+                if let Some(second) = second {
+                    assert!(backend.next().is_some(), "{whom}: it is not asked again");
+                    tell.send(second.clone()).unwrap();
+                }
+                assert_eq!(client.join().unwrap(), *verdict, "{whom}, cached: {is_cached}");
+            });
+            assert_eq!(backend.unread().len(), 0, "{whom}: it was asked once more");
+            if second.is_some() && *verdict == ada() {
+                // The second answer is kept as any other, where answers are kept.
+                if !is_cached {
+                    tell.send(known()).unwrap();
+                }
+                assert_eq!(door::knock(&gateway, &handshake), ada());
+                let asked = backend.unread().len();
+                assert_eq!(asked, usize::from(!is_cached));
+                (0..asked).for_each(|_| drop(backend.next()));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How sessions end: by their token, a context key or a revocation, and what a renewal changes.
 
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::gateway::{Gateway, Setup, exchange};
 use crate::harness::secrets::Secrets;
 use crate::harness::server::{Answer, Server};
+use crate::harness::sign::{self, Key};
 use crate::harness::template;
 use crate::harness::token;
 use crate::harness::ws::{Client, Frame, Incoming};
@@ -64,6 +66,22 @@ fn ada(more: &[(&str, Value)], jwt: &str) -> String {
 
 fn bearer(token: &str) -> [(String, String); 1] {
     [("Authorization".to_owned(), format!("Bearer {token}"))]
+}
+
+/// A key pair that may revoke, and the table that says so.
+pub(crate) fn management_key() -> (Key, String) {
+    let key = Key { id: "AKIATEST".to_owned(), secret: token::random_hex() };
+    let table = format!("[[management.keys]]\nid = \"{}\"\nsecret = \"{}\"\n", key.id, key.secret);
+    (key, table)
+}
+
+/// Revokes `whom`: a principal, or one session of it with `?sid=` behind.
+#[track_caller]
+pub(crate) fn revoke(gateway: &Gateway, key: &Key, whom: &str) {
+    let target = format!("/dev/@principals/{whom}");
+    let headers = sign::headers(key, "DELETE", gateway.listen, &target, &[], b"");
+    let answer = gateway.request("DELETE", &target, &headers, b"").unwrap();
+    assert_eq!(answer.status(), 204, "{}", answer.text());
 }
 
 fn accepting() -> Server {
@@ -217,4 +235,63 @@ fn a_revocation_after_the_verdict_of_another_authorizer_counts_too() {
     let gateway = start(FUNCTION, "[management]\nauth = \"off\"\n", &functions, "unused");
     address.set(gateway.listen).unwrap();
     check_revoked(&gateway, &[]);
+}
+
+/// Connects while the authorizer gives `answers`, before each of which Ada is revoked if its flag
+/// says so; nobody asks for more.
+#[track_caller]
+fn connect_while_revoked(
+    gateway: &Gateway,
+    key: &Key,
+    authorizer: (&Server, &Sender<Answer>),
+    answers: &[(bool, Answer)],
+) -> (u16, Option<Client>) {
+    let (authorizer, tell) = authorizer;
+    let (answer, client) = std::thread::scope(|scope| {
+        let client = scope.spawn(|| Client::open(gateway.listen, "/dev", &[]).unwrap());
+        for (number, (is_revoked, answer)) in answers.iter().enumerate() {
+            assert!(authorizer.next().is_some(), "question {number} does not come");
+            if *is_revoked {
+                revoke(gateway, key, "ada");
+            }
+            tell.send(answer.clone()).unwrap();
+        }
+        client.join().unwrap()
+    });
+    assert_eq!(authorizer.unread().len(), 0, "it was asked once more");
+    (answer.status(), client)
+}
+
+#[test]
+fn a_revocation_while_the_authorizer_is_asked_has_it_asked_again() {
+    let (key, config) = management_key();
+    let handler = accepting();
+    let (authorizer, tell) = Server::start_told();
+    let functions = [("Handler", &handler), ("Auth", &authorizer)];
+    let gateway = start(FUNCTION, &config, &functions, "unused");
+    let connect = |answers: &[(bool, Answer)]| {
+        connect_while_revoked(&gateway, &key, (&authorizer, &tell), answers)
+    };
+    let allow = || Answer::json(verdict(&json!({})).to_string());
+    let deny = verdict(&json!({})).to_string().replace("Allow", "Deny");
+    let error = |message: &str| Answer::Reply {
+        status: 200,
+        headers: vec![("X-Amz-Function-Error".to_owned(), "Unhandled".to_owned())],
+        body: json!({ "errorMessage": message }).to_string().into_bytes(),
+    };
+    for (second, status) in
+        [(Answer::json(deny), 403), (error("Unauthorized"), 401), (error("down"), 500)]
+    {
+        assert_eq!(connect(&[(true, allow()), (false, second)]).0, status);
+    }
+    // One more revocation, and nobody asks a third time.
+    assert_eq!(connect(&[(true, allow()), (true, allow())]).0, 401);
+    let refusals: Value = serde_json::from_slice(&gateway.ask_admin("/refusals").body).unwrap();
+    assert_eq!(refusals[0]["code"], "token_revoked", "{refusals}");
+    assert_eq!(handler.unread().len(), 0, "nobody was let in");
+    let (status, client) = connect(&[(true, allow()), (false, allow())]);
+    assert_eq!(status, 101);
+    let mut client = client.unwrap();
+    client.send(&Frame::new(9, "x")).unwrap();
+    assert!(matches!(client.receive().unwrap(), Incoming::Pong(_)));
 }

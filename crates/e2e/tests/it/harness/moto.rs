@@ -56,9 +56,14 @@ impl Moto {
         Some(moto)
     }
 
+    /// Where both stores listen.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// What a program needs to find its stores here.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let endpoint = format!("http://{}", self.address);
+        let endpoint = self.url();
         [
             ("AWS_ACCESS_KEY_ID", "AKIAMOTO"),
             ("AWS_SECRET_ACCESS_KEY", "not-looked-at"),

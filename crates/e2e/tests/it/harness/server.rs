@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -55,6 +56,16 @@ impl Server {
     /// Starts a server on a free loopback port.
     pub(crate) fn start(play: impl Fn(&Message) -> Answer + Send + Sync + 'static) -> Self {
         Self::start_over(Ok, play)
+    }
+
+    /// Starts a server that answers only when told: each request waits for the next answer.
+    pub(crate) fn start_told() -> (Self, Sender<Answer>) {
+        let (tell, told) = channel();
+        let told = Mutex::new(told);
+        let server = Self::start(move |_| {
+            told.lock().unwrap_or_else(PoisonError::into_inner).recv().unwrap_or(Answer::Die)
+        });
+        (server, tell)
     }
 
     /// Starts a server that speaks through what `cover` makes of each connection.

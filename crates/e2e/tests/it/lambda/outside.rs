@@ -171,6 +171,7 @@ fn a_gateway_asks_the_function_under_cargo_lambda() {
     for (handshake, verdict) in [
         (world.page(PAGE), ada.clone()),
         (world.page(FOREIGN), Verdict::Denied),
+        (Handshake::bearer("x"), Verdict::Unauthorized),
         (Handshake::bearer(&world.jwt), ada),
     ] {
         assert_eq!(door::knock(&gateway, &handshake), verdict, "{}", world.process.log());
