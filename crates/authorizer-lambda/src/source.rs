@@ -107,7 +107,7 @@ async fn discover(client: &Client, issuer: &str) -> Result<Content, String> {
     }
     if issuer.starts_with("https://") && !metadata.jwks_uri.starts_with("https://") {
         // Nobody out there may choose what is asked on this machine.
-        return Err("its metadata name a key set that is not at an https address".to_owned());
+        return Err("its metadata names a key set that is not at an https address".to_owned());
     }
     let keys = fetch(client, &metadata.jwks_uri).await;
     keys.map_err(|error| format!("the key set that its metadata names: {error}"))

@@ -303,11 +303,12 @@ fn a_redirect_is_not_followed() {
     }
 }
 
-/// A back end that hangs, then one that breaks: both are left alone, and asked again later.
+/// A back end that hangs, then one whose proxy says so: both are left alone, and asked again later.
 #[test]
 fn a_back_end_that_is_down_is_left_alone_and_found_again() {
     for kind in Kind::ALL {
-        for down in [Answer::Hang, Answer::Die] {
+        let unavailable = Answer::Reply { status: 503, headers: Vec::new(), body: Vec::new() };
+        for down in [Answer::Hang, unavailable] {
             let world = World::start_with(kind, "timeout = \"500ms\"\n");
             let handshake = Handshake::bearer(&token::random_hex());
             let ask = || world.door.ask(&handshake);

@@ -130,11 +130,17 @@ fn keys_serve_on_while_their_server_is_down() {
     });
 }
 
+/// A set without a usable key withdraws those before; what is no set says nothing.
 #[test]
-fn a_set_that_became_useless_does_not_replace_the_keys() {
+fn an_issuer_is_believed_about_its_keys_and_not_about_nonsense() {
     let signer = Signer::ecdsa("known");
+    let rows = [
+        (key_set(&[]), Verdict::Unauthorized),
+        (key_set(&[Signer::shared("new").jwk()]), Verdict::Unauthorized),
+        ("no JSON".to_owned(), ada()),
+    ];
     for kind in Kind::ALL {
-        for set in [key_set(&[]), key_set(&[Signer::shared("new").jwk()]), "no JSON".to_owned()] {
+        for (set, want) in rows.clone() {
             let authority = Authority::new();
             let issuer = Issuer::start(&authority, &[&signer]);
             let config = config(&issuer, &issuer.jwks());
@@ -143,7 +149,7 @@ fn a_set_that_became_useless_does_not_replace_the_keys() {
             issuer.answer_keys(Answer::json(set));
             assert_eq!(ask(&door, &signer.token_naming("new", &claims)), Verdict::Unauthorized);
             assert_eq!(issuer.fetches(), 2);
-            assert_eq!(ask(&door, &signer.token(&claims)), ada());
+            assert_eq!(ask(&door, &signer.token(&claims)), want);
         }
     }
 }
@@ -172,7 +178,7 @@ fn what_publishes_no_keys_is_an_error_at_start() {
         (
             "oidc",
             &|issuer| issuer.answer_metadata(Answer::json(insecure(&issuer.name()))),
-            "must be https",
+            "not at an https address",
         ),
     ];
     for (ways, spoil, reason) in rows {
@@ -310,8 +316,8 @@ fn two_issuers_are_kept_apart() {
         ] {
             assert_eq!(ask(&door, &forged), Verdict::Unauthorized);
         }
-        // Neither a useless set of one nor a rotation of the other touches the keys of both.
-        second.publish(&[]);
+        // A rotation of one touches the keys of the other as little as nonsense of the other does.
+        second.answer_keys(Answer::json("no JSON".to_owned()));
         assert_eq!(ask(&door, &two.token_naming("2", &of_two)), Verdict::Unauthorized);
         assert_eq!(second.fetches(), 2);
         let new = Signer::ecdsa("2");
