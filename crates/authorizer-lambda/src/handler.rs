@@ -130,6 +130,11 @@ impl Handler {
         self.keyring.keys()
     }
 
+    /// Until when a verdict of now may be kept: no longer than the keys are believed.
+    pub fn keep_until(&self) -> u64 {
+        self.keyring.stale_at()
+    }
+
     /// The typed call.
     pub async fn authorize(&self, request: &Request<'_>, now: u64) -> Result<Grant, Refusal> {
         let evidence = self.authorizer.read(request)?;

@@ -124,6 +124,11 @@ impl Keyring {
         [issuer, Some(csrf)].into_iter().flatten().any(|n| self.stale_at.get(n).is_none_or(is_over))
     }
 
+    /// When the first of all keys becomes too old to be believed.
+    pub(crate) fn stale_at(&self) -> u64 {
+        self.stale_at.iter().map(|at| at.load(Ordering::Relaxed)).min().unwrap_or(u64::MAX)
+    }
+
     /// When [`Keyring::refresh_due`] has something to do.
     pub(crate) fn due_at(&self) -> u64 {
         self.due_at.load(Ordering::Relaxed)

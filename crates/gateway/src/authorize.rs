@@ -217,7 +217,9 @@ async fn ask_builtin(
         };
         let work = handler.decide(evidence, clock::epoch_seconds());
         match tokio::time::timeout(AUTHORIZER_TIME, work).await {
-            Ok(decision) => outcome(decision, ttl, &operation.connection.api_id),
+            Ok(decision) => {
+                outcome(decision, ttl, handler.keep_until(), &operation.connection.api_id)
+            }
             Err(_) => Outcome::Uncached(Verdict::Refused(Failure::AuthorizerError.into())),
         }
     };
@@ -251,14 +253,19 @@ async fn ask_builtin(
 }
 
 /// What a decision means for the cache.
-fn outcome(decision: Result<Grant, Refusal>, ttl: Duration, api_id: &str) -> Outcome<Verdict> {
+fn outcome(
+    decision: Result<Grant, Refusal>,
+    ttl: Duration,
+    keep_until: u64,
+    api_id: &str,
+) -> Outcome<Verdict> {
     match decision {
         Ok(grant) => {
             for denial in &grant.report_only_hits {
                 tracing::warn!(code = denial.code(), "rule broken, passed because it only reports");
             }
             // By the clock after the decision, which may have taken its time.
-            let left = grant.deadline.saturating_sub(clock::epoch_seconds());
+            let left = grant.deadline.min(keep_until).saturating_sub(clock::epoch_seconds());
             let left = Duration::from_secs(left);
             let is_reported = !grant.report_only_hits.is_empty();
             let tag = tag(api_id, &grant.principal_id);

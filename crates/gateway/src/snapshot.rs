@@ -372,6 +372,16 @@ async fn load_authorizer(
     let sources = FunctionSources::new(&environment, model, settings, lenders, region);
     let sources = Arc::new(sources);
     let place = |path: &str| format!("the authorizer function `{}`: `{path}`", function.logical_id);
+    let has_cache = own.is_some_and(|own| own.authorizer.contains_key("cache"))
+        || environment.keys().any(|name| name.starts_with("WSGATE_AUTHORIZER__CACHE__"));
+    if has_cache {
+        let message = format!(
+            "{} has no effect for one function: there is one cache for the gateway",
+            place("authorizer.cache")
+        );
+        let finding = out.warning(codes::AUTHORIZER, function.span, message);
+        finding.at(&function.logical_id, "").hint("set `[authorizer.cache]`");
+    }
     let loaded = authorizer_lambda::load(&environment, &layers, sources, epoch_seconds());
     match loaded.await {
         Ok(loaded) => {
