@@ -158,20 +158,36 @@ fn properties_of_http_authorizers_are_refused() {
     }
 }
 
-#[test]
-fn a_result_lifetime_is_served_and_warned_of() {
-    let ttl = format!("{REQUEST}      AuthorizerResultTtlInSeconds: 300\n");
-    // The authorizer itself needs an issuer to be served at all.
-    let config = "[[authorizer.issuers]]\nissuer = \"any\"\nprincipal_prefix = \"any:\"\naudience = \"any\"\nalgorithms = [\"HS256\"]\nkeys = [\"hmac:file:key\"]\n[authorizer.csrf]\nmode = \"off\"\n";
+/// What a guarded API says at start, whose built-in authorizer has an issuer, which it needs, and
+/// the configuration `more`.
+#[track_caller]
+fn said_with(properties: &str, more: &str) -> String {
+    let issuer = "[[authorizer.issuers]]\nissuer = \"any\"\nprincipal_prefix = \"any:\"\naudience = \"any\"\nalgorithms = [\"HS256\"]\nkeys = [\"hmac:file:key\"]\n[authorizer.csrf]\nmode = \"off\"\n";
     let setup = Setup {
-        templates: vec![("case.yaml".to_owned(), template::expand(&guarded(&ttl)).text)],
+        templates: vec![("case.yaml".to_owned(), template::expand(&guarded(properties)).text)],
         files: vec![("key".to_owned(), "k".repeat(32))],
-        config: config.to_owned(),
+        config: format!("{issuer}{more}"),
         ..Setup::default()
     };
     let gateway = Gateway::start(&setup, Arc::new(Secrets::default()))
         .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr));
-    assert!(gateway.stderr().contains("AuthorizerResultTtlInSeconds"), "{}", gateway.stderr());
+    gateway.stderr()
+}
+
+#[test]
+fn a_result_lifetime_is_served_and_warned_of() {
+    let ttl = format!("{REQUEST}      AuthorizerResultTtlInSeconds: 300\n");
+    let said = said_with(&ttl, "");
+    assert!(said.contains("AuthorizerResultTtlInSeconds"), "{said}");
+}
+
+#[test]
+fn a_cache_of_one_function_is_no_cache_and_warned_of() {
+    let warning = "`authorizer.cache` has no effect for one function";
+    let said = said_with(REQUEST, "[functions.Auth.authorizer.cache]\nttl = \"0s\"\n");
+    assert!(said.contains(warning), "{said}");
+    let said = said_with(REQUEST, "[authorizer.cache]\nttl = \"0s\"\n");
+    assert!(!said.contains(warning), "{said}");
 }
 
 #[test]
