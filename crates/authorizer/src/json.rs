@@ -85,21 +85,7 @@ impl<'a> Value<'a> {
 
     /// The texts, if the value is an array of strings.
     pub(crate) fn strings(self) -> Option<Vec<Cow<'a, str>>> {
-        let mut reader = Reader { text: self.0, at: 0, names: Vec::new(), members: Vec::new() };
-        reader.take(b'[').ok()?;
-        reader.space();
-        let mut texts = Vec::new();
-        while reader.peek()? != b']' {
-            let start = reader.at;
-            reader.string().ok()?;
-            texts.push(unescape(&self.0[start + 1..reader.at - 1])?);
-            reader.space();
-            if reader.peek() == Some(b',') {
-                reader.at += 1;
-                reader.space();
-            }
-        }
-        Some(texts)
+        self.items()?.into_iter().map(|item| Value(item).string()).collect()
     }
 
     /// The items as they are spelled, if the value is an array.
