@@ -37,8 +37,12 @@ impl Pair {
     }
 
     fn sign(&self) -> String {
+        self.sign_for("i")
+    }
+
+    fn sign_for(&self, issuer: &str) -> String {
         let key = SigningKey::pem(Algorithm::Ed25519, &self.pem).unwrap();
-        let claims = json!({ "iss": "i", "aud": "a", "sub": "alice", "exp": NOW + 1_000_000 });
+        let claims = json!({ "iss": issuer, "aud": "a", "sub": "alice", "exp": NOW + 1_000_000 });
         jwt(&key.header(self.jwk["kid"].as_str()), &claims.to_string(), &key).unwrap()
     }
 }
@@ -158,6 +162,46 @@ async fn callers_at_one_time_share_one_fetch() {
     let verdicts = join_all((0..50).map(|_| ask(&handler, &token, NOW + 1))).await;
     assert_eq!(verdicts, vec![Ok(()); 50]);
     assert_eq!(server.asked().len(), 2);
+}
+
+/// Anybody can make an issuer be asked, and one that hangs must not hold up the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn an_issuer_that_hangs_delays_no_other() {
+    let (old, new) = (Pair::new("old"), Pair::new("new"));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (released, first) = (StdMutex::new(released), json!({ "keys": [old.jwk] }).to_string());
+    let hanging = Server::start(move |n| {
+        if 0 < n {
+            let _ = released.lock().unwrap().recv();
+        }
+        Some(Response::new(Full::from(first.clone())))
+    })
+    .await;
+    let published = Published::default();
+    published.set(&[&old]);
+    let server = published.serve().await;
+    let issuer = |name: &str, address| {
+        json!({
+            "issuer": name, "audience": ["a"], "algorithms": ["EdDSA"],
+            "keys": [format!("jwks:http://{address}/keys")], "principal_prefix": format!("{name}:"),
+        })
+    };
+    let tree = json!({
+        "sources": ["header:Authorization"],
+        "issuers": [issuer("hanging", hanging.address), issuer("i", server.address)],
+    });
+    let config = Config::read(&tree).unwrap().0;
+    let handler = Arc::new(Handler::load(config, Arc::new(Network), NOW).await.unwrap().0);
+    let (asker, made_up) = (Arc::clone(&handler), new.sign_for("hanging"));
+    let waiting = tokio::spawn(async move { ask(&asker, &made_up, NOW + 1).await });
+    while hanging.asked().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    published.set(&[&new]);
+    assert_eq!(ask(&handler, &new.sign(), NOW + 1).await, Ok(()));
+    assert!(!waiting.is_finished(), "the other is still being asked");
+    drop(release);
+    assert!(waiting.await.unwrap().is_err());
 }
 
 #[tokio::test]
