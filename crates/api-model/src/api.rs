@@ -24,6 +24,10 @@ pub struct Model {
     pub domains: Vec<Domain>,
     /// Parameters that the templates create, by name.
     pub parameters: Vec<(String, String)>,
+    /// Queues that functions read.
+    pub queue_sources: Vec<QueueSource>,
+    /// Tables, queues, topics and state machines, each after what it depends on.
+    pub provisions: Vec<Provision>,
     /// Resource types that load but are not served, with how many there are.
     pub unserved: Vec<(String, usize)>,
 }
@@ -350,6 +354,81 @@ pub struct Function {
     pub permissions: Vec<Permission>,
     /// Stack it comes from.
     pub stack: String,
+    /// Where its code is; `None` if the template does not say.
+    pub code: Option<Code>,
+    /// `Runtime`, such as `nodejs22.x`; images have none.
+    pub runtime: Option<String>,
+    /// `Handler`; empty if not given.
+    pub handler: String,
+    /// `Layers` in order: ARNs, or local paths as written.
+    pub layers: Vec<Layer>,
+    /// `Timeout`, 3 s by default.
+    pub timeout: Duration,
+    /// `MemorySize` in MB, 128 by default.
+    pub memory_mb: u32,
+    /// `ReservedConcurrentExecutions`.
+    pub reserved_concurrency: Option<u32>,
+}
+
+/// Where the code of a function, or the content of a layer, is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Code {
+    /// `ZipFile`: the text itself.
+    Inline(String),
+    /// A path as written, relative to the folder of the template.
+    Local(String),
+    /// An object of a bucket, which build tools also keep on this machine.
+    S3 {
+        /// `S3Bucket`.
+        bucket: String,
+        /// `S3Key`.
+        key: String,
+    },
+    /// A container image.
+    Image,
+}
+
+/// One of a function's layers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Layer {
+    /// ARN, or path, as written.
+    pub name: String,
+    /// Its content, if a template defines it; `None` for a layer that only AWS has.
+    pub content: Option<Code>,
+    /// Which template names the content; paths are relative to its folder.
+    pub file: u32,
+}
+
+/// One `AWS::Lambda::EventSourceMapping` of a queue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueueSource {
+    /// Name in the template.
+    pub logical_id: String,
+    /// ARN of the queue.
+    pub queue_arn: String,
+    /// ARN of the function, perhaps qualified.
+    pub function_arn: String,
+    /// `BatchSize`, 10 by default.
+    pub batch_size: u32,
+    /// Whether `FunctionResponseTypes` holds `ReportBatchItemFailures`.
+    pub reports_failures: bool,
+}
+
+/// A resource of another service that `--provision` creates at that service's endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provision {
+    /// Name in the template.
+    pub logical_id: String,
+    /// Type, such as `AWS::DynamoDB::Table`.
+    pub resource_type: String,
+    /// Name, URL or ARN that `Ref` gives.
+    pub physical_id: String,
+    /// Resolved properties.
+    pub properties: serde_json::Value,
+    /// Where it stands, for messages.
+    pub span: Span,
+    /// Region of its stack.
+    pub region: String,
 }
 
 /// One `AWS::Lambda::Permission`.

@@ -2,10 +2,12 @@
 //! expressions compiled, and everything that is wrong is said at once.
 
 mod authorizer;
+mod code;
 mod domain;
 mod function;
 pub use function::{find_function, permits};
 mod integration;
+mod provision;
 mod route;
 mod stage;
 
@@ -69,7 +71,12 @@ pub fn resolve(stacks: &[Stack], compat: Compat) -> (Model, Diagnostics) {
 
     let stages = stages.into_iter().map(|(stage, _)| stage).collect();
     let parameters = function::parameters(stacks, &mut out);
-    (Model { stages, functions, domains, parameters, unserved: unserved(stacks) }, out)
+    let queue_sources = provision::queue_sources(stacks, &mut out);
+    let provisions = provision::provisions(stacks);
+    let unserved = unserved(stacks);
+    let model =
+        Model { stages, functions, domains, parameters, queue_sources, provisions, unserved };
+    (model, out)
 }
 
 const API: &str = "AWS::ApiGatewayV2::Api";
@@ -101,7 +108,9 @@ const KNOWN_TYPES: &[&str] = &[
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::Lambda::Alias",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
+    "AWS::Lambda::LayerVersion",
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
     "AWS::Logs::LogGroup",

@@ -5,6 +5,7 @@
 //! interface emulator.
 
 mod invoke_url;
+mod spec;
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use invoke_url::{Client, InvokeUrl, UrlError};
+pub use spec::{Code, Redirect, SharedSurroundings, Spec, Surroundings};
 
 /// Something that can be invoked with an event.
 pub trait Function: Send + Sync + fmt::Debug {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::each;
-use crate::api::{Function, LambdaUri, Permission, VariableText};
+use super::{code, each};
+use crate::api::{Function, LambdaUri, Layer, Permission, VariableText};
 use crate::codes;
 use crate::diagnostic::Diagnostics;
 use crate::node::{Node, Resource, Stack, Value};
@@ -14,9 +15,10 @@ use crate::raw::{Located, Reader};
 /// Every function of the templates, with its versions, aliases, permissions and policies.
 pub(super) fn resolve(stacks: &[Stack], out: &mut Diagnostics) -> Vec<Arc<Function>> {
     let roles = roles(stacks, out);
+    let layers = code::layers(stacks);
     let mut functions: Vec<Function> = Vec::new();
     each(stacks, "AWS::Lambda::Function", |stack, resource| {
-        functions.push(read_function(stack, resource, &roles, out));
+        functions.push(read_function(stack, resource, &roles, &layers, out));
     });
     each(stacks, "AWS::Lambda::Version", |_, resource| {
         let qualifier = resource.physical_id.rsplit(':').next().unwrap_or_default().to_owned();
@@ -38,6 +40,7 @@ fn read_function(
     stack: &Stack,
     resource: &Resource,
     roles: &HashMap<String, Vec<Policy>>,
+    layers: &[Layer],
     out: &mut Diagnostics,
 ) -> Function {
     let mut reader = Reader::new(resource, out);
@@ -53,7 +56,7 @@ fn read_function(
         .and_then(|node| node.find("builtin"))
         .and_then(Node::as_text)
         .map(std::borrow::Cow::into_owned);
-    Function {
+    let mut function = Function {
         logical_id: resource.logical_id.clone(),
         name: resource.physical_id.clone(),
         arn: format!(
@@ -67,7 +70,16 @@ fn read_function(
         policies: role.and_then(|role| roles.get(&role.value).cloned()),
         permissions: Vec::new(),
         stack: stack.name.clone(),
-    }
+        code: None,
+        runtime: None,
+        handler: String::new(),
+        layers: Vec::new(),
+        timeout: Duration::ZERO,
+        memory_mb: 0,
+        reserved_concurrency: None,
+    };
+    code::read(&mut reader, layers, &mut function);
+    function
 }
 
 fn add_qualifier(
