@@ -41,6 +41,9 @@ pub const CODES: &[(&str, &str)] = &[
     (STACK_NAME, "two templates have the same stack name"),
     (LOGICAL_ID, "a logical id is not alphanumeric, or is used twice"),
     (SSM_PARAMETER, "an SSM parameter whose value is not configured"),
+    (SAM_REFUSED, "a SAM resource that AWS would refuse"),
+    (SAM_PROPERTY, "a property that a SAM resource, or `Globals`, does not have"),
+    (SAM_IGNORED, "a part of a SAM template is not served here"),
 ];
 
 pub(crate) const SYNTAX: &str = "WSG-001";
@@ -80,6 +83,9 @@ pub(crate) const API_ID: &str = "WSG-034";
 pub(crate) const STACK_NAME: &str = "WSG-035";
 pub(crate) const LOGICAL_ID: &str = "WSG-036";
 pub(crate) const SSM_PARAMETER: &str = "WSG-037";
+pub(crate) const SAM_REFUSED: &str = "WSG-038";
+pub(crate) const SAM_PROPERTY: &str = "WSG-039";
+pub(crate) const SAM_IGNORED: &str = "WSG-040";
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,7 @@ mod resource_type;
 mod scalar;
 mod stack;
 mod template;
+mod transform;
 mod yaml;
 
 /// What the caller decides about the stacks.
@@ -104,9 +105,11 @@ pub fn load(sources: &Sources, options: &Options) -> (Vec<Stack>, Diagnostics) {
         let name = (options.stack_names.get(file as usize).cloned())
             .unwrap_or_else(|| stack_name(&source.name));
         check_stack_name(&name, file, &stacks, &mut diagnostics);
-        let Some(root) = document::parse(&source.text, file, &mut diagnostics) else {
+        let Some(mut root) = document::parse(&source.text, file, &mut diagnostics) else {
             continue;
         };
+        let context = transform::Context::new(&root, &name, options);
+        transform::apply(&mut root, &context, &mut diagnostics);
         let Some(template) = template::read(&root, &mut diagnostics) else {
             continue;
         };

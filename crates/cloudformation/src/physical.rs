@@ -5,6 +5,8 @@
 
 use api_model::{Node, Value};
 
+use crate::Options;
+
 /// Names that [`Names::pseudo_parameter`] knows, and the two that are no text.
 pub(crate) const PSEUDO_PARAMETERS: [&str; 8] = [
     "AWS::AccountId",
@@ -27,6 +29,16 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// The names of a stack.
+    pub(crate) fn new(stack: &str, options: &Options) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            region: options.region.clone(),
+            account_id: options.account_id.clone(),
+            partition: options.partition.clone(),
+        }
+    }
+
     /// The value of a [pseudo parameter] that is text.
     ///
     /// [pseudo parameter]: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html

@@ -32,17 +32,11 @@ pub(crate) fn build(
     earlier: &mut Earlier,
     diagnostics: &mut Diagnostics,
 ) -> Stack {
-    let names = Names {
-        stack: place.name.clone(),
-        region: options.region.clone(),
-        account_id: options.account_id.clone(),
-        partition: options.partition.clone(),
-    };
     let ssm = [&options.ssm_parameters, &earlier.ssm_parameters];
     let parameters =
         parameter::evaluate(template.parameters, options, &earlier.ssm_parameters, diagnostics);
     let mut scope = Scope {
-        names,
+        names: Names::new(&place.name, options),
         lines: Lines::new(place.text),
         parameters: parameters.by_name,
         secrets: parameters.secrets,
@@ -117,11 +111,11 @@ fn check_type(resource: &Declared<'_>, diagnostics: &mut Diagnostics) {
     }
     if name.starts_with("AWS::Serverless::") {
         let message =
-            format!("`{}` needs the SAM transform, which is not supported yet", excerpt(name));
+            format!("`{}` needs the SAM transform, and the template names none", excerpt(name));
         diagnostics
             .error(codes::TRANSFORM, resource.type_span, message)
             .at(resource.logical_id, "Type")
-            .hint("give the processed template: `aws cloudformation get-template --template-stage Processed`");
+            .hint("write `Transform: AWS::Serverless-2016-10-31`");
     } else if !resource_type::is_well_formed(name) {
         let message = format!("`{}` is no resource type", excerpt(name));
         diagnostics

@@ -81,7 +81,7 @@ pub(crate) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
         let value = &section.value;
         match section.key.as_str() {
             "AWSTemplateFormatVersion" => check_version(value, diagnostics),
-            "Description" | "Metadata" => {}
+            "Description" | "Metadata" | "Transform" => {}
             "Parameters" => template.parameters = members(value, "Parameters", diagnostics),
             "Mappings" => {
                 template.mappings = members(value, "Mappings", diagnostics);
@@ -102,7 +102,6 @@ pub(crate) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
                     })
                     .collect();
             }
-            "Transform" => report_transform(value, diagnostics),
             "Rules" | "Hooks" => {
                 let message = format!("section `{}` is not evaluated here", section.key);
                 diagnostics.warning(codes::SECTION_IGNORED, section.key_span, message);
@@ -185,27 +184,6 @@ fn check_version(node: &Node, diagnostics: &mut Diagnostics) {
         diagnostics
             .error(codes::WRONG_SHAPE, node.span, "there is no such template format version")
             .hint("write \"2010-09-09\"");
-    }
-}
-
-fn report_transform(node: &Node, diagnostics: &mut Diagnostics) {
-    let single = std::slice::from_ref(node);
-    let macros = if matches!(node.value, Value::List(_)) { node.items() } else { single };
-    for item in macros {
-        let name = item.as_text().or_else(|| item.find("Name").and_then(Node::as_text));
-        let name = name.map_or_else(|| "macro".to_owned(), |name| excerpt(&name));
-        let message = if name.starts_with("AWS::Serverless-") {
-            format!(
-                "the SAM transform `{name}` is not supported yet, so `AWS::Serverless::*` resources cannot be served"
-            )
-        } else {
-            format!(
-                "macro `{name}` runs on AWS only, so what the template becomes is not known here"
-            )
-        };
-        diagnostics
-            .error(codes::TRANSFORM, item.span, message)
-            .hint("give the processed template: `aws cloudformation get-template --template-stage Processed`");
     }
 }
 
