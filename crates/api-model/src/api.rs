@@ -244,8 +244,13 @@ pub struct Integration {
 /// What an integration calls.
 #[derive(Clone, Debug)]
 pub enum Target {
+    /// `AWS`: an AWS service, with templates.
+    Aws(AwsTarget),
     /// `AWS_PROXY`: a Lambda function.
     Function(LambdaUri),
+    /// `AWS` with the invocation URI of a Lambda function: its payload and its
+    /// result go through templates.
+    Invoke(LambdaUri),
     /// `HTTP`: a URL, with templates.
     Http(HttpTarget),
     /// `HTTP_PROXY`: a URL, bodies as they are.
@@ -261,6 +266,36 @@ pub struct HttpTarget {
     pub method: String,
     /// `IntegrationUri`: an absolute URL, `{name}` segments and stage variables allowed.
     pub url: VariableText,
+}
+
+/// An operation of an AWS service: `arn:aws:apigateway:{region}:{service}:…`
+/// ([integration URI]).
+///
+/// [integration URI]: https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AwsTarget {
+    /// Service as its address names it, such as `dynamodb` or `states`.
+    pub service: String,
+    /// Name before the service's own, such as `streams` of `streams.dynamodb`.
+    pub subdomain: Option<String>,
+    /// Region of the service.
+    pub region: String,
+    /// `IntegrationMethod`.
+    pub method: String,
+    /// What is asked of the service.
+    pub request: AwsRequest,
+    /// `CredentialsArn`: the role that signs; without one nobody does.
+    pub role: Option<String>,
+}
+
+/// The last part of a service's integration URI; `{name}` segments and stage
+/// variables are allowed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AwsRequest {
+    /// `action/…`: the action's name, perhaps with `&NAME=VALUE` parameters.
+    Action(VariableText),
+    /// `path/…`: the path as it is requested, with its leading slash and perhaps a query.
+    Path(VariableText),
 }
 
 /// `PassthroughBehavior`.

@@ -34,6 +34,7 @@ pub(crate) async fn perform(
             return Err(Failure::IntegrationUnreachable);
         };
         match call {
+            Call::Aws(_) | Call::Invoke { .. } => Err(Failure::IntegrationUnreachable),
             Call::Mock(reply) => Ok(Answer::Http {
                 status: reply.status,
                 headers: reply.headers,

@@ -3,8 +3,10 @@
 //!
 //! [integrations]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-routes-integrations.html
 
+mod service;
+
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::LazyCell;
 use std::fmt;
 
 use api_model::api::{
@@ -22,9 +24,13 @@ use crate::event::{parse_proxy_result, proxy_event};
 use crate::mapping::{Input, context_value, render};
 use crate::text::component_encode;
 
+pub use service::AwsCall;
+
 /// What the gateway must do for an operation.
 #[derive(Clone, PartialEq)]
 pub enum Call {
+    /// Ask an AWS service.
+    Aws(AwsCall),
     /// Invoke a function with an event.
     Function {
         /// ARN of the function, perhaps qualified.
@@ -34,6 +40,16 @@ pub enum Call {
     },
     /// Send a request to a back end.
     Http(HttpCall),
+    /// Invoke a function with a payload of the template's making.
+    Invoke {
+        /// ARN of the function, perhaps qualified.
+        arn: String,
+        /// The payload, JSON.
+        payload: Vec<u8>,
+        /// Whether nobody waits for the result: the answer is an empty
+        /// [`Answer::Function`], given as soon as the function has the payload.
+        is_event: bool,
+    },
     /// Nothing: the answer is already known.
     Mock(Reply),
 }
@@ -55,12 +71,19 @@ impl fmt::Debug for Call {
     /// Sizes only: events hold cookies and tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Aws(call) => f.debug_tuple("Aws").field(call).finish(),
             Self::Function { arn, payload } => f
                 .debug_struct("Function")
                 .field("arn", arn)
                 .field("payload_bytes", &payload.len())
                 .finish(),
             Self::Http(call) => f.debug_tuple("Http").field(call).finish(),
+            Self::Invoke { arn, payload, is_event } => f
+                .debug_struct("Invoke")
+                .field("arn", arn)
+                .field("payload_bytes", &payload.len())
+                .field("is_event", is_event)
+                .finish(),
             Self::Mock(reply) => f.debug_tuple("Mock").field(reply).finish(),
         }
     }
@@ -84,7 +107,10 @@ impl fmt::Debug for HttpCall {
 pub enum Answer {
     /// The function's result.
     Function(Vec<u8>),
-    /// The back end's response.
+    /// What a function of [`Call::Invoke`] raised, as Lambda spells it:
+    /// `{"errorMessage":…,"errorType":…,"stackTrace":…}`.
+    FunctionError(Vec<u8>),
+    /// The response of a back end or service.
     Http {
         /// Status.
         status: u16,
@@ -116,6 +142,11 @@ pub fn call(
     is_base64: bool,
 ) -> Result<Call, Failure> {
     match &integration.target {
+        Target::Aws(target) => {
+            let input = Input::new(body.unwrap_or_default());
+            let body = request_body(integration, operation, &input)?;
+            service::call(integration, target, operation, &input, body).map(Call::Aws)
+        }
         Target::Function(uri) => Ok(Call::Function {
             arn: uri.arn.resolve(&operation.stage.variables),
             payload: proxy_event(operation, body, is_base64),
@@ -130,6 +161,15 @@ pub fn call(
             let body = request_body(integration, operation, &input)?;
             http_call(integration, target, operation, &input, body.into_bytes()).map(Call::Http)
         }
+        Target::Invoke(uri) => {
+            let input = Input::new(body.unwrap_or_default());
+            let payload = invoke_payload(request_body(integration, operation, &input)?)?;
+            Ok(Call::Invoke {
+                arn: uri.arn.resolve(&operation.stage.variables),
+                payload,
+                is_event: is_event(integration, operation, &input)?,
+            })
+        }
         Target::Mock => mock(integration, operation, body.unwrap_or_default()).map(Call::Mock),
     }
 }
@@ -143,12 +183,20 @@ pub fn reply(
     answer: Answer,
     replies: bool,
 ) -> Result<Reply, Failure> {
-    match answer {
+    let request = body.unwrap_or_default();
+    match (answer, &integration.target) {
+        (Answer::Function(payload), Target::Invoke(_)) => {
+            respond_function(integration, operation, request, payload, Outcome::Result, replies)
+        }
+        (Answer::FunctionError(payload), Target::Invoke(_)) => {
+            respond_function(integration, operation, request, payload, Outcome::Raised, replies)
+        }
+        (Answer::FunctionError(_), _) => Err(Failure::IntegrationError),
         // Where nobody sees the result, a function may also return nothing at all.
-        Answer::Function(payload) if !replies && !is_object(&payload) => {
+        (Answer::Function(payload), _) if !replies && !is_object(&payload) => {
             Ok(Reply { status: 200, ..Reply::default() })
         }
-        Answer::Function(payload) => {
+        (Answer::Function(payload), _) => {
             let result = parse_proxy_result(&payload)?;
             Ok(Reply {
                 status: result.status,
@@ -157,13 +205,15 @@ pub fn reply(
                 is_binary: result.is_base64,
             })
         }
-        Answer::Http { status, headers, body: answer } => {
+        (Answer::Http { status, headers, body: answer }, target) => {
             let raw = Reply { status, headers, body: Some(answer), is_binary: false };
-            match integration.target {
-                Target::Http(_) => {
-                    respond(integration, operation, body.unwrap_or_default(), raw, replies)
+            match target {
+                Target::Aws(_) | Target::Http(_) => {
+                    respond_status(integration, operation, request, raw, replies)
                 }
-                Target::Function(_) | Target::HttpProxy(_) | Target::Mock => Ok(raw),
+                Target::Function(_) | Target::HttpProxy(_) | Target::Invoke(_) | Target::Mock => {
+                    Ok(raw)
+                }
             }
         }
     }
@@ -188,6 +238,34 @@ fn request_body(
         return Ok(input.body().to_owned());
     }
     Err(Failure::UnsupportedMediaType)
+}
+
+/// The payload of a function; it is always JSON, and of nothing an empty object.
+fn invoke_payload(body: String) -> Result<Vec<u8>, Failure> {
+    if body.trim_ascii().is_empty() {
+        return Ok(b"{}".to_vec());
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(&body) {
+        Ok(_) => Ok(body.into_bytes()),
+        Err(_) => Err(Failure::IntegrationUnreachable),
+    }
+}
+
+/// Whether the mapped header `X-Amz-Invocation-Type` ([asynchronous invocation])
+/// asks for an event. What neither waits nor is an event does not run the function.
+///
+/// [asynchronous invocation]: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-integration-async.html
+fn is_event(
+    integration: &Integration,
+    operation: &Operation,
+    input: &Input<'_>,
+) -> Result<bool, Failure> {
+    let mapped = mapped(integration, operation, input)?;
+    match last(&mapped.headers, "x-amz-invocation-type") {
+        None | Some("RequestResponse") => Ok(false),
+        Some("Event") => Ok(true),
+        Some(_) => Err(Failure::IntegrationUnreachable),
+    }
 }
 
 /// Whether a body for which no template was found may pass as it is ([passthrough]).
@@ -234,7 +312,7 @@ fn mock(integration: &Integration, operation: &Operation, body: &str) -> Result<
         Some(template) => mock_status(template, operation, &input)?,
     };
     let raw = Reply { status, body: Some(Vec::new()), ..Reply::default() };
-    respond(integration, operation, body, raw, true)
+    respond_status(integration, operation, body, raw, true)
 }
 
 fn mock_status(
@@ -262,12 +340,74 @@ fn mock_status(
     Ok(mock.status_code)
 }
 
-/// Chooses the integration response and maps through it.
+/// Maps through the integration response that the answer's status selects.
+fn respond_status(
+    integration: &Integration,
+    operation: &Operation,
+    request_body: &str,
+    raw: Reply,
+    replies: bool,
+) -> Result<Reply, Failure> {
+    let status = raw.status;
+    let subject = || Some(status.to_string());
+    respond(integration, operation, request_body, raw, subject, replies)
+}
+
+/// What became of an invocation.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Outcome {
+    Raised,
+    Result,
+}
+
+/// Maps through the integration response that the function's error selects, or
+/// `$default` ([data transformations]). There is no status that a response could
+/// set, so an error refuses a connect whatever is selected.
+///
+/// [data transformations]: https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
+fn respond_function(
+    integration: &Integration,
+    operation: &Operation,
+    request_body: &str,
+    payload: Vec<u8>,
+    outcome: Outcome,
+    replies: bool,
+) -> Result<Reply, Failure> {
+    let message = error_message(&payload);
+    let failed = outcome == Outcome::Raised || message.is_some();
+    if failed && integration.responses.is_empty() {
+        return Err(Failure::IntegrationError);
+    }
+    let status = if failed { Failure::IntegrationError.status() } else { 200 };
+    let raw = Reply { status, body: Some(payload), ..Reply::default() };
+    let subject = || message.or_else(|| failed.then(String::new));
+    match respond(integration, operation, request_body, raw, subject, replies) {
+        Err(Failure::IntegrationMalformed) if failed => Err(Failure::IntegrationError),
+        other => other,
+    }
+}
+
+/// `errorMessage` of a function's result.
+fn error_message(payload: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Result {
+        #[serde(rename = "errorMessage")]
+        message: Option<Json>,
+    }
+    if !is_object(payload) {
+        return None;
+    }
+    let result: Result = serde_json::from_slice(payload).ok()?;
+    result.message.map(|message| selection_text(&message))
+}
+
+/// Chooses the integration response by a subject and maps through it.
 fn respond(
     integration: &Integration,
     operation: &Operation,
     request_body: &str,
     raw: Reply,
+    subject: impl FnOnce() -> Option<String>,
     replies: bool,
 ) -> Result<Reply, Failure> {
     if integration.responses.is_empty() {
@@ -282,7 +422,7 @@ fn respond(
         };
     }
     let response =
-        select_response(&integration.responses, raw.status).ok_or(Failure::IntegrationMalformed)?;
+        select_response(&integration.responses, subject).ok_or(Failure::IntegrationMalformed)?;
     let text = String::from_utf8_lossy(raw.body.as_deref().unwrap_or_default()).into_owned();
     let input = Input::new(text);
     let request = Input::new(request_body);
@@ -306,11 +446,14 @@ fn respond(
     Ok(Reply { status: raw.status, headers, body, is_binary: false })
 }
 
-/// The first matching pattern in order, then `$default`.
-fn select_response(responses: &[IntegrationResponse], status: u16) -> Option<&IntegrationResponse> {
-    let subject = OnceCell::new();
+/// The first matching pattern in order, then `$default`; without a subject no pattern matches.
+fn select_response(
+    responses: &[IntegrationResponse],
+    subject: impl FnOnce() -> Option<String>,
+) -> Option<&IntegrationResponse> {
+    let subject = LazyCell::new(subject);
     let pattern = responses.iter().find(|response| match &response.key {
-        ResponseKey::Pattern(regex) => regex.is_match(subject.get_or_init(|| status.to_string())),
+        ResponseKey::Pattern(regex) => subject.as_ref().is_some_and(|text| regex.is_match(text)),
         ResponseKey::Default => false,
     });
     pattern
@@ -320,10 +463,7 @@ fn select_response(responses: &[IntegrationResponse], status: u16) -> Option<&In
 fn response_value(source: &ResponseSource, raw: &Reply, input: &Input<'_>) -> Option<String> {
     match source {
         ResponseSource::Static(text) => Some(text.clone()),
-        ResponseSource::Header(name) => {
-            let mut values = raw.headers.iter().rev();
-            values.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
-        }
+        ResponseSource::Header(name) => last(&raw.headers, name).map(str::to_owned),
         ResponseSource::Body(path) => found_text(&path.find(input.json()?)),
     }
 }
@@ -379,9 +519,34 @@ fn http_call(
     input: &Input<'_>,
     body: Vec<u8>,
 ) -> Result<HttpCall, Failure> {
+    let mapped = mapped(integration, operation, input)?;
     let mut headers = forwarded_headers(integration, operation);
-    let mut path_values = Vec::new();
-    let mut query = String::new();
+    headers.extend(mapped.headers);
+    let url = target.url.resolve(&operation.stage.variables);
+    let url = with_query(fill_path(&url, &mapped.path_values), &mapped.query);
+    add_own_headers(operation, &mut headers);
+    if !body.is_empty() && !has(&headers, "content-type") {
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+    }
+    Ok(HttpCall { method: target.method.clone(), url, headers, body })
+}
+
+/// Values of `RequestParameters` by where they go.
+#[derive(Default)]
+struct Mapped {
+    headers: Vec<(String, String)>,
+    /// Encoded pairs, `&` between them.
+    query: String,
+    /// Encoded as one segment each.
+    path_values: Vec<(String, String)>,
+}
+
+fn mapped(
+    integration: &Integration,
+    operation: &Operation,
+    input: &Input<'_>,
+) -> Result<Mapped, Failure> {
+    let mut mapped = Mapped::default();
     for mapping in &integration.parameters {
         for value in parameter_values(&mapping.source, operation, input) {
             match &mapping.destination {
@@ -389,35 +554,36 @@ fn http_call(
                     if value.chars().any(char::is_control) {
                         return Err(Failure::TemplateFailed);
                     }
-                    headers.push((name.clone(), value.into_owned()));
+                    mapped.headers.push((name.clone(), value.into_owned()));
                 }
                 Destination::QueryString(name) => {
-                    query.push(if query.is_empty() { '?' } else { '&' });
-                    query.push_str(&component_encode(name));
-                    query.push('=');
-                    query.push_str(&component_encode(&value));
+                    if !mapped.query.is_empty() {
+                        mapped.query.push('&');
+                    }
+                    mapped.query.push_str(&component_encode(name));
+                    mapped.query.push('=');
+                    mapped.query.push_str(&component_encode(&value));
                 }
                 Destination::Path(name) => {
                     if matches!(&*value, "" | "." | "..") {
                         return Err(Failure::TemplateFailed);
                     }
-                    path_values.push((name.clone(), component_encode(&value)));
+                    mapped.path_values.push((name.clone(), component_encode(&value)));
                 }
             }
         }
     }
-    let url = target.url.resolve(&operation.stage.variables);
-    let url = with_query(fill_path(&url, &path_values), &query);
+    Ok(mapped)
+}
+
+/// Tells whose request it is, unless a mapping names another user agent.
+fn add_own_headers(operation: &Operation, headers: &mut Vec<(String, String)>) {
     let api_id = &operation.connection.api_id;
     if !has(&headers, "user-agent") {
         headers.push(("User-Agent".to_owned(), format!("AmazonAPIGateway_{api_id}")));
     }
     headers.retain(|(name, _)| !name.eq_ignore_ascii_case(API_ID));
     headers.push((API_ID.to_owned(), api_id.clone()));
-    if !body.is_empty() && !has(&headers, "content-type") {
-        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
-    }
-    Ok(HttpCall { method: target.method.clone(), url, headers, body })
 }
 
 /// The client's headers on `$connect`, without those that the integration maps
@@ -457,7 +623,13 @@ fn forwarded_headers(integration: &Integration, operation: &Operation) -> Vec<(S
 }
 
 fn has(headers: &[(String, String)], name: &str) -> bool {
-    headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name))
+    last(headers, name).is_some()
+}
+
+/// The last value of a header.
+fn last<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
+    let found = headers.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
 }
 
 /// The values of one mapping: none if its source is absent.
@@ -493,21 +665,33 @@ fn parameter_values<'o>(
     }
 }
 
-/// Replaces `{name}` behind the host of a URL, which no value may choose; a name
-/// without value stays.
+/// Fills in `{name}` behind the host of a URL, which no value may choose.
 fn fill_path(url: &str, values: &[(String, String)]) -> String {
     let host = url.find("://").map_or(0, |scheme| scheme + 3);
     let path = url[host..].find('/').map_or(url.len(), |slash| host + slash);
     let (host, path) = url.split_at(path);
-    let mut path = path.to_owned();
+    format!("{host}{}", filled(path, values))
+}
+
+/// Replaces `{name}`; a name without value stays.
+fn filled(text: &str, values: &[(String, String)]) -> String {
+    let mut text = text.to_owned();
     for (name, value) in values {
-        path = path.replace(&format!("{{{name}}}"), value);
+        text = text.replace(&format!("{{{name}}}"), value);
     }
-    format!("{host}{path}")
+    text
 }
 
 fn with_query(url: String, query: &str) -> String {
-    let Some(rest) = query.strip_prefix('?') else { return url };
+    if query.is_empty() {
+        return url;
+    }
     let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}{rest}")
+    format!("{url}{separator}{query}")
+}
+
+/// Two parts of a query or form with `&` between them.
+fn joined(first: &str, second: &str) -> String {
+    let separator = if first.is_empty() || second.is_empty() { "" } else { "&" };
+    format!("{first}{separator}{second}")
 }

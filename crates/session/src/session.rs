@@ -427,7 +427,9 @@ impl Session {
         let call = integration::call(integration, &operation, Some(text), is_base64)?;
         let body = match call {
             Call::Mock(_) => String::new(),
-            Call::Function { .. } | Call::Http(_) => text.to_owned(),
+            Call::Aws(_) | Call::Function { .. } | Call::Http(_) | Call::Invoke { .. } => {
+                text.to_owned()
+            }
         };
         Ok(Work::Invocation(Invocation { operation, route, call, body }))
     }

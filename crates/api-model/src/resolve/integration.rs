@@ -2,6 +2,8 @@
 //!
 //! [page]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
 
+mod service;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,18 +101,7 @@ fn target(
             }
             Some(Target::Function(lambda))
         }
-        "AWS" => {
-            let message = "`AWS` integrations are not supported: the service would not be called";
-            let hint = Some("use `AWS_PROXY` for a Lambda function, or `HTTP`".to_owned());
-            reader.wrong(
-                codes::UNSUPPORTED,
-                kind.span,
-                "IntegrationType",
-                message.to_owned(),
-                hint,
-            );
-            None
-        }
+        "AWS" => service::target(stack, reader, functions, source_arn, method),
         _ => {
             let target = http_target(reader, method)?;
             Some(if kind.value == "HTTP" {
@@ -135,12 +126,8 @@ fn check_post(reader: &mut Reader<'_>, method: Option<&Located<String>>) {
 }
 
 fn http_target(reader: &mut Reader<'_>, method: Option<Located<String>>) -> Option<HttpTarget> {
-    const METHODS: &[&str] = &["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
     let uri = reader.required("IntegrationUri")?;
-    if reader.required("IntegrationMethod").is_some() {
-        reader.one_of("IntegrationMethod", METHODS);
-    }
-    let method = method.map_or_else(|| "POST".to_owned(), |method| method.value);
+    let method = back_end_method(reader, method);
     let known = uri.value.starts_with("http://")
         || uri.value.starts_with("https://")
         || uri.value.starts_with("${stageVariables.");
@@ -150,8 +137,20 @@ fn http_target(reader: &mut Reader<'_>, method: Option<Located<String>>) -> Opti
         reader.wrong(codes::PROPERTY_VALUE, uri.span, "IntegrationUri", message, hint);
         return None;
     }
-    let method = if method == "ANY" { "POST".to_owned() } else { method };
     Some(HttpTarget { method, url: VariableText::parse(&uri.value) })
+}
+
+/// `IntegrationMethod` towards anything but a function; `ANY` has no method of
+/// the client to repeat.
+fn back_end_method(reader: &mut Reader<'_>, method: Option<Located<String>>) -> String {
+    const METHODS: &[&str] = &["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+    if reader.required("IntegrationMethod").is_some() {
+        reader.one_of("IntegrationMethod", METHODS);
+    }
+    method
+        .map(|method| method.value)
+        .filter(|method| method != "ANY")
+        .unwrap_or_else(|| "POST".to_owned())
 }
 
 fn parameters(reader: &mut Reader<'_>) -> Vec<ParameterMapping> {
