@@ -18,7 +18,7 @@ pub(crate) fn call(node: &Node) -> Option<Call<'_>> {
 }
 
 /// The functions that are evaluated here.
-pub(crate) const FUNCTIONS: [&str; 15] = [
+pub(crate) const FUNCTIONS: [&str; 17] = [
     "Ref",
     "Fn::And",
     "Fn::Base64",
@@ -29,11 +29,13 @@ pub(crate) const FUNCTIONS: [&str; 15] = [
     "Fn::If",
     "Fn::ImportValue",
     "Fn::Join",
+    "Fn::Length",
     "Fn::Not",
     "Fn::Or",
     "Fn::Select",
     "Fn::Split",
     "Fn::Sub",
+    "Fn::ToJsonString",
 ];
 
 /// A piece of an `Fn::Sub` text.

@@ -15,6 +15,8 @@ use crate::function::{self, Piece};
 use crate::nearest::nearest;
 use crate::physical::PSEUDO_PARAMETERS;
 use crate::resolve::{Resolver, Slot};
+use crate::template::kind;
+use crate::transform::language;
 
 /// Availability zones of every region, as far as templates can tell here.
 const ZONES: [&str; 3] = ["a", "b", "c"];
@@ -25,7 +27,12 @@ impl Resolver<'_, '_> {
             Value::String(name) => self.reference(name, span),
             _ => {
                 let message = "`Ref` takes the name of a parameter or resource";
-                self.error(codes::ARGUMENTS, argument.span, message);
+                let lacks_transform =
+                    !self.scope.has_language_extensions && function::call(argument).is_some();
+                let finding = self.error(codes::ARGUMENTS, argument.span, message);
+                if lacks_transform {
+                    finding.hint(language::HINT);
+                }
                 Some(Node::new(Value::Unresolved, span))
             }
         }
@@ -61,7 +68,7 @@ impl Resolver<'_, '_> {
         let at = scope.index.get(name).copied();
         if at.is_some() && self.in_condition() {
             let message = format!(
-                "conditions are decided before resources exist, so `{}` has no value here",
+                "this is worked out before resources exist, so `{}` has no value here",
                 excerpt(name)
             );
             self.error(codes::UNKNOWN_NAME, span, message).hint("refer to parameters only");
@@ -109,6 +116,9 @@ impl Resolver<'_, '_> {
 
     pub(crate) fn call_get_att(&mut self, argument: &Node, span: Span) -> Node {
         let unknown = Node::new(Value::Unresolved, span);
+        if argument.items().first().is_some_and(Node::is_unresolved) {
+            return unknown;
+        }
         let parts = match &argument.value {
             Value::String(text) => text
                 .split_once('.')
@@ -128,8 +138,17 @@ impl Resolver<'_, '_> {
             Some((owner, attribute)) => self.attribute(&owner, &attribute, span),
             None => {
                 let message = "`Fn::GetAtt` takes a resource and an attribute";
-                self.error(codes::ARGUMENTS, argument.span, message)
-                    .hint("write `!GetAtt Resource.Attribute`");
+                let lacks_transform = !self.scope.has_language_extensions
+                    && argument
+                        .items()
+                        .first()
+                        .is_some_and(|owner| function::call(owner).is_some());
+                let hint = if lacks_transform {
+                    language::HINT
+                } else {
+                    "write `!GetAtt Resource.Attribute`"
+                };
+                self.error(codes::ARGUMENTS, argument.span, message).hint(hint);
                 unknown
             }
         }
@@ -339,6 +358,7 @@ impl Resolver<'_, '_> {
         let (keys, default) = match argument.items() {
             [map, top, second] => ([map, top, second], None),
             [map, top, second, options] if options.find("DefaultValue").is_some() => {
+                self.need_language_extensions("a `DefaultValue`", options.span);
                 ([map, top, second], options.find("DefaultValue"))
             }
             _ => {
@@ -346,6 +366,12 @@ impl Resolver<'_, '_> {
                 return Some(self.wrong_arguments(message, argument, span));
             }
         };
+        for key in keys {
+            let name = function::call(key).map_or("Ref", |call| call.name);
+            if !matches!(name, "Ref" | "Fn::FindInMap") {
+                self.need_language_extensions(&format!("`{}` here", excerpt(name)), key.span);
+            }
+        }
         let texts = keys.map(|key| self.text(key, "a key of `Fn::FindInMap`"));
         let [Some(map), Some(top), Some(second)] = texts else {
             return Some(unknown);
@@ -411,6 +437,44 @@ impl Resolver<'_, '_> {
         }
         let zones = ZONES.map(|zone| self.text_node(&format!("{region}{zone}"), span));
         Node::new(Value::List(zones.into()), span)
+    }
+
+    /// [`Fn::Length`]: how many items a list has.
+    ///
+    /// [`Fn::Length`]: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-length.html
+    pub(crate) fn call_length(&mut self, argument: &Node, span: Span) -> Node {
+        self.need_language_extensions("`Fn::Length`", span);
+        let items = self.list(argument, "the argument of `Fn::Length`");
+        let value = items.map_or(Value::Unresolved, |items| Value::Number(items.len().into()));
+        Node::new(value, span)
+    }
+
+    /// [`Fn::ToJsonString`]: a list or mapping as JSON without white space.
+    ///
+    /// [`Fn::ToJsonString`]: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-ToJsonString.html
+    pub(crate) fn call_to_json_string(&mut self, argument: &Node, span: Span) -> Node {
+        self.need_language_extensions("`Fn::ToJsonString`", span);
+        match self.resolve(argument) {
+            Some(value) if value.holds_unresolved() => Node::new(Value::Unresolved, span),
+            Some(value) if matches!(value.value, Value::List(_) | Value::Map(_)) => {
+                self.text_node(&value.to_json().to_string(), span)
+            }
+            other => {
+                let kind = other.as_ref().map_or("nothing", kind);
+                let message = format!(
+                    "the argument of `Fn::ToJsonString` must be a list or a mapping, and this is {kind}"
+                );
+                self.wrong_arguments(&message, argument, span)
+            }
+        }
+    }
+
+    /// Reports what only a template with language extensions may hold.
+    fn need_language_extensions(&mut self, what: &str, span: Span) {
+        if !self.scope.has_language_extensions {
+            let message = format!("{what} needs the transform `{}`", language::NAME);
+            self.error(codes::TRANSFORM, span, message).hint(language::HINT);
+        }
     }
 
     fn wrong_arguments(&mut self, message: &str, argument: &Node, span: Span) -> Node {

@@ -28,6 +28,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) slots: Vec<Slot>,
     pub(crate) exports: &'a BTreeMap<String, Node>,
     pub(crate) room: Room,
+    /// Whether the template names `AWS::LanguageExtensions`.
+    pub(crate) has_language_extensions: bool,
 }
 
 /// The members of a mapping: top key, second key, value.
@@ -209,6 +211,8 @@ impl<'s, 'a> Resolver<'s, 'a> {
             "Fn::ImportValue" => Some(self.call_import_value(argument, span)),
             "Fn::Base64" => Some(self.call_base64(argument, span)),
             "Fn::GetAZs" => Some(self.call_get_azs(argument, span)),
+            "Fn::Length" => Some(self.call_length(argument, span)),
+            "Fn::ToJsonString" => Some(self.call_to_json_string(argument, span)),
             name if is_condition_function(name) => {
                 let message = format!(
                     "`{name}` decides a condition and gives no value, so it stands in `Conditions` only"
@@ -219,7 +223,7 @@ impl<'s, 'a> Resolver<'s, 'a> {
             }
             name => {
                 let message = match name {
-                    "Fn::Cidr" | "Fn::Length" | "Fn::ToJsonString" => {
+                    "Fn::Cidr" => {
                         format!("`{name}` is not supported, so the value is not known")
                     }
                     "Fn::Transform" => {

@@ -48,6 +48,7 @@ pub(crate) fn build(
         slots: Vec::new(),
         exports: &earlier.exports,
         room: Room::new(),
+        has_language_extensions: template.has_language_extensions,
     };
     condition::evaluate(template.conditions, &mut scope, diagnostics);
     place_resources(template, &mut scope, diagnostics);
@@ -81,7 +82,8 @@ pub(crate) fn build(
     }
 }
 
-fn index_mappings(mappings: &[Entry]) -> HashMap<&str, Mapping<'_>> {
+/// Mappings by their names and keys.
+pub(crate) fn index_mappings(mappings: &[Entry]) -> HashMap<&str, Mapping<'_>> {
     fn index<'a, T>(entries: &'a [Entry], value: impl Fn(&'a Node) -> T) -> HashMap<&'a str, T> {
         entries.iter().map(|entry| (entry.key.as_str(), value(&entry.value))).collect()
     }

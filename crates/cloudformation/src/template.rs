@@ -7,6 +7,7 @@ use api_model::{Diagnostics, Entry, Node, Span, Value};
 use crate::codes;
 use crate::document::excerpt;
 use crate::nearest::nearest;
+use crate::transform;
 
 /// A template whose outline has been checked; values are still unresolved.
 pub(crate) struct Template<'a> {
@@ -15,6 +16,8 @@ pub(crate) struct Template<'a> {
     pub(crate) conditions: &'a [Entry],
     pub(crate) resources: Vec<Declared<'a>>,
     pub(crate) outputs: &'a [Entry],
+    /// Whether it names the transform `AWS::LanguageExtensions`.
+    pub(crate) has_language_extensions: bool,
 }
 
 /// A resource as it is written.
@@ -76,6 +79,7 @@ pub(crate) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
         conditions: &[],
         resources: Vec::new(),
         outputs: &[],
+        has_language_extensions: transform::has_language_extensions(root),
     };
     for section in sections {
         let value = &section.value;

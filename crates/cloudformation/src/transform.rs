@@ -14,7 +14,7 @@ use crate::physical::Names;
 use crate::{Options, codes, function, parameter};
 
 mod build;
-mod language;
+pub(crate) mod language;
 mod sam;
 
 /// What is known while a template is rewritten.
@@ -78,23 +78,35 @@ const PROCESSED_HINT: &str =
 /// [transforms]: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/transform-section-structure.html
 pub(crate) fn apply(root: &mut Node, context: &Context, diagnostics: &mut Diagnostics) {
     remove_transform_calls(root, diagnostics);
-    let (mut has_language, mut has_sam) = (false, false);
-    if let Some(section) = root.find("Transform") {
-        let single = std::slice::from_ref(section);
-        let named = if let Value::List(items) = &section.value { items.as_slice() } else { single };
-        for item in named {
-            match name_of(item).as_deref() {
-                Some("AWS::LanguageExtensions") => has_language = true,
-                Some("AWS::Serverless-2016-10-31") => has_sam = true,
-                name => report_macro(name.unwrap_or("macro"), item, diagnostics),
-            }
+    let mut has_sam = false;
+    for item in named(root) {
+        match name_of(item).as_deref() {
+            Some(language::NAME) => {}
+            Some("AWS::Serverless-2016-10-31") => has_sam = true,
+            name => report_macro(name.unwrap_or("macro"), item, diagnostics),
         }
     }
-    if has_language {
+    if has_language_extensions(root) {
         language::expand(root, context, diagnostics);
+    } else {
+        language::refuse(root, diagnostics);
     }
     if has_sam {
         sam::expand(root, context, diagnostics);
+    }
+}
+
+/// Whether a template names the transform `AWS::LanguageExtensions`.
+pub(crate) fn has_language_extensions(root: &Node) -> bool {
+    named(root).iter().any(|item| name_of(item).as_deref() == Some(language::NAME))
+}
+
+/// What stands in the section `Transform`.
+fn named(root: &Node) -> &[Node] {
+    match root.find("Transform") {
+        Some(Node { value: Value::List(items), .. }) => items,
+        Some(section) => std::slice::from_ref(section),
+        None => &[],
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cases;
+mod language;
 mod options;
 mod syntax;
 
