@@ -227,6 +227,8 @@ impl VariableText {
 pub struct Integration {
     /// Name in the template.
     pub logical_id: String,
+    /// Where it stands, for messages.
+    pub span: Span,
     /// What it calls.
     pub target: Target,
     /// `TimeoutInMillis`, 29 s by default.
@@ -383,6 +385,8 @@ pub struct Function {
     pub environment: Vec<(String, String)>,
     /// Published versions and aliases: the qualifiers that resolve.
     pub qualifiers: Vec<String>,
+    /// ARN of its role.
+    pub role: String,
     /// Policies of its role; `None` if the role is not in the templates.
     pub policies: Option<Vec<Policy>>,
     /// `AWS::Lambda::Permission` entries that name it.

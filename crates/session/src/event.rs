@@ -1,5 +1,6 @@
 //! The JSON that functions get and give, in AWS's spelling and key order.
 
+use api_model::expression::selection_text;
 use api_model::policy::Policy;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -143,6 +144,22 @@ fn scalar_text(value: &Json) -> Option<String> {
         Json::Null => Some(String::new()),
         Json::Array(_) | Json::Object(_) => None,
     }
+}
+
+/// `errorMessage` in what a function gave or raised, as text ([errors]).
+///
+/// [errors]: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+pub fn error_message(payload: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Raised {
+        #[serde(rename = "errorMessage")]
+        message: Option<Json>,
+    }
+    if !payload.trim_ascii_start().starts_with(b"{") {
+        return None; // A list would pass for the struct.
+    }
+    let raised: Raised = serde_json::from_slice(payload).ok()?;
+    raised.message.map(|message| selection_text(&message))
 }
 
 /// What an authorizer answered, before its policy was evaluated.

@@ -3,26 +3,21 @@
 //!
 //! [integrations]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-routes-integrations.html
 
+mod request;
+mod response;
 mod service;
 
-use std::borrow::Cow;
-use std::cell::LazyCell;
 use std::fmt;
 
-use api_model::api::{
-    HttpTarget, Integration, IntegrationResponse, Passthrough, ResponseKey, ResponseSource, Target,
-    Templates,
-};
-use api_model::expression::{Subject, selection_text};
-use api_model::parameter::{Destination, ParameterSource};
-use jsonpath::Found;
-use serde_json::Value as Json;
+use api_model::api::{Integration, Passthrough, Target, Templates};
+use api_model::expression::Subject;
 
-use crate::connection::{Kind, Names, Operation};
+use crate::connection::{Names, Operation};
 use crate::error::Failure;
 use crate::event::{parse_proxy_result, proxy_event};
-use crate::mapping::{Input, context_value, render};
-use crate::text::component_encode;
+use crate::mapping::{Input, render};
+use request::{http_call, last, mapped};
+use response::{Outcome, respond_function, respond_status};
 
 pub use service::AwsCall;
 
@@ -30,7 +25,7 @@ pub use service::AwsCall;
 #[derive(Clone, PartialEq)]
 pub enum Call {
     /// Ask an AWS service.
-    Aws(AwsCall),
+    Aws(Box<AwsCall>),
     /// Invoke a function with an event.
     Function {
         /// ARN of the function, perhaps qualified.
@@ -145,7 +140,8 @@ pub fn call(
         Target::Aws(target) => {
             let input = Input::new(body.unwrap_or_default());
             let body = request_body(integration, operation, &input)?;
-            service::call(integration, target, operation, &input, body).map(Call::Aws)
+            let call = service::service_call(integration, target, operation, &input, body)?;
+            Ok(Call::Aws(Box::new(call)))
         }
         Target::Function(uri) => Ok(Call::Function {
             arn: uri.arn.resolve(&operation.stage.variables),
@@ -338,360 +334,4 @@ fn mock_status(
     }
     let mock: Mock = serde_json::from_str(text).map_err(|_| Failure::IntegrationMalformed)?;
     Ok(mock.status_code)
-}
-
-/// Maps through the integration response that the answer's status selects.
-fn respond_status(
-    integration: &Integration,
-    operation: &Operation,
-    request_body: &str,
-    raw: Reply,
-    replies: bool,
-) -> Result<Reply, Failure> {
-    let status = raw.status;
-    let subject = || Some(status.to_string());
-    respond(integration, operation, request_body, raw, subject, replies)
-}
-
-/// What became of an invocation.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Outcome {
-    Raised,
-    Result,
-}
-
-/// Maps through the integration response that the function's error selects, or
-/// `$default` ([data transformations]). There is no status that a response could
-/// set, so an error refuses a connect whatever is selected.
-///
-/// [data transformations]: https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
-fn respond_function(
-    integration: &Integration,
-    operation: &Operation,
-    request_body: &str,
-    payload: Vec<u8>,
-    outcome: Outcome,
-    replies: bool,
-) -> Result<Reply, Failure> {
-    let message = error_message(&payload);
-    let failed = outcome == Outcome::Raised || message.is_some();
-    if failed && integration.responses.is_empty() {
-        return Err(Failure::IntegrationError);
-    }
-    let status = if failed { Failure::IntegrationError.status() } else { 200 };
-    let raw = Reply { status, body: Some(payload), ..Reply::default() };
-    let subject = || message.or_else(|| failed.then(String::new));
-    match respond(integration, operation, request_body, raw, subject, replies) {
-        Err(Failure::IntegrationMalformed) if failed => Err(Failure::IntegrationError),
-        other => other,
-    }
-}
-
-/// `errorMessage` of a function's result.
-fn error_message(payload: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Result {
-        #[serde(rename = "errorMessage")]
-        message: Option<Json>,
-    }
-    if !is_object(payload) {
-        return None;
-    }
-    let result: Result = serde_json::from_slice(payload).ok()?;
-    result.message.map(|message| selection_text(&message))
-}
-
-/// Chooses the integration response by a subject and maps through it.
-fn respond(
-    integration: &Integration,
-    operation: &Operation,
-    request_body: &str,
-    raw: Reply,
-    subject: impl FnOnce() -> Option<String>,
-    replies: bool,
-) -> Result<Reply, Failure> {
-    if integration.responses.is_empty() {
-        let is_mock = matches!(integration.target, Target::Mock);
-        let is_connect = matches!(operation.kind, Kind::Connect { .. });
-        // Without any response the back end's status decides a connect; a
-        // message whose reply is wanted has none that could be sent.
-        return if is_mock || is_connect || !replies {
-            Ok(raw)
-        } else {
-            Err(Failure::IntegrationMalformed)
-        };
-    }
-    let response =
-        select_response(&integration.responses, subject).ok_or(Failure::IntegrationMalformed)?;
-    let text = String::from_utf8_lossy(raw.body.as_deref().unwrap_or_default()).into_owned();
-    let input = Input::new(text);
-    let request = Input::new(request_body);
-    let subject =
-        || Subject { body: request.json(), status: Some(raw.status), headers: &raw.headers };
-    let body = match choose(&response.templates, subject) {
-        Some(template) => Some(render(template, operation, &input)?.into_bytes()),
-        None => raw.body.clone(),
-    };
-    let mut headers: Vec<(String, String)> = raw
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
-        .cloned()
-        .collect();
-    for (name, source) in &response.parameters {
-        if let Some(value) = response_value(source, &raw, &input) {
-            headers.push((name.clone(), value));
-        }
-    }
-    Ok(Reply { status: raw.status, headers, body, is_binary: false })
-}
-
-/// The first matching pattern in order, then `$default`; without a subject no pattern matches.
-fn select_response(
-    responses: &[IntegrationResponse],
-    subject: impl FnOnce() -> Option<String>,
-) -> Option<&IntegrationResponse> {
-    let subject = LazyCell::new(subject);
-    let pattern = responses.iter().find(|response| match &response.key {
-        ResponseKey::Pattern(regex) => subject.as_ref().is_some_and(|text| regex.is_match(text)),
-        ResponseKey::Default => false,
-    });
-    pattern
-        .or_else(|| responses.iter().find(|response| matches!(response.key, ResponseKey::Default)))
-}
-
-fn response_value(source: &ResponseSource, raw: &Reply, input: &Input<'_>) -> Option<String> {
-    match source {
-        ResponseSource::Static(text) => Some(text.clone()),
-        ResponseSource::Header(name) => last(&raw.headers, name).map(str::to_owned),
-        ResponseSource::Body(path) => found_text(&path.find(input.json()?)),
-    }
-}
-
-fn found_text(found: &Found<'_>) -> Option<String> {
-    match found {
-        Found::Missing | Found::TooMuch => None,
-        Found::One(value) => Some(selection_text(value)),
-        Found::Many(values) => Some(selection_text(&Json::Array(
-            values.iter().map(|value| (**value).clone()).collect(),
-        ))),
-    }
-}
-
-/// Client headers that never reach a back end ([RFC 9110 §7.6.1], and what
-/// only the gateway may say).
-///
-/// [RFC 9110 §7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
-const NOT_FORWARDED: [&str; 15] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-real-ip",
-];
-
-/// Tells a back end which API a request is from; no mapping may say otherwise.
-const API_ID: &str = "x-amzn-apigateway-api-id";
-
-/// Headers that only the gateway sets.
-fn is_gateways_own(name: &str) -> bool {
-    let starts = |prefix: &str| {
-        name.len() >= prefix.len()
-            && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
-    };
-    starts("x-forwarded-") || starts("x-amzn-") || starts("x-wsgate-")
-}
-
-fn http_call(
-    integration: &Integration,
-    target: &HttpTarget,
-    operation: &Operation,
-    input: &Input<'_>,
-    body: Vec<u8>,
-) -> Result<HttpCall, Failure> {
-    let mapped = mapped(integration, operation, input)?;
-    let mut headers = forwarded_headers(integration, operation);
-    headers.extend(mapped.headers);
-    let url = target.url.resolve(&operation.stage.variables);
-    let url = with_query(fill_path(&url, &mapped.path_values), &mapped.query);
-    add_own_headers(operation, &mut headers);
-    if !body.is_empty() && !has(&headers, "content-type") {
-        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
-    }
-    Ok(HttpCall { method: target.method.clone(), url, headers, body })
-}
-
-/// Values of `RequestParameters` by where they go.
-#[derive(Default)]
-struct Mapped {
-    headers: Vec<(String, String)>,
-    /// Encoded pairs, `&` between them.
-    query: String,
-    /// Encoded as one segment each.
-    path_values: Vec<(String, String)>,
-}
-
-fn mapped(
-    integration: &Integration,
-    operation: &Operation,
-    input: &Input<'_>,
-) -> Result<Mapped, Failure> {
-    let mut mapped = Mapped::default();
-    for mapping in &integration.parameters {
-        for value in parameter_values(&mapping.source, operation, input) {
-            match &mapping.destination {
-                Destination::Header(name) => {
-                    if value.chars().any(char::is_control) {
-                        return Err(Failure::TemplateFailed);
-                    }
-                    mapped.headers.push((name.clone(), value.into_owned()));
-                }
-                Destination::QueryString(name) => {
-                    if !mapped.query.is_empty() {
-                        mapped.query.push('&');
-                    }
-                    mapped.query.push_str(&component_encode(name));
-                    mapped.query.push('=');
-                    mapped.query.push_str(&component_encode(&value));
-                }
-                Destination::Path(name) => {
-                    if matches!(&*value, "" | "." | "..") {
-                        return Err(Failure::TemplateFailed);
-                    }
-                    mapped.path_values.push((name.clone(), component_encode(&value)));
-                }
-            }
-        }
-    }
-    Ok(mapped)
-}
-
-/// Tells whose request it is, unless a mapping names another user agent.
-fn add_own_headers(operation: &Operation, headers: &mut Vec<(String, String)>) {
-    let api_id = &operation.connection.api_id;
-    if !has(&headers, "user-agent") {
-        headers.push(("User-Agent".to_owned(), format!("AmazonAPIGateway_{api_id}")));
-    }
-    headers.retain(|(name, _)| !name.eq_ignore_ascii_case(API_ID));
-    headers.push((API_ID.to_owned(), api_id.clone()));
-}
-
-/// The client's headers on `$connect`, without those that the integration maps
-/// itself, whether or not they get a value.
-fn forwarded_headers(integration: &Integration, operation: &Operation) -> Vec<(String, String)> {
-    let Some(handshake) = operation.kind.handshake() else { return Vec::new() };
-    let named_by_connection: Vec<&str> = handshake
-        .header_values("connection")
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .collect();
-    let is_mapped = |name: &str| {
-        integration.parameters.iter().any(|mapping| {
-            matches!(&mapping.destination, Destination::Header(mapped) if mapped.eq_ignore_ascii_case(name))
-        })
-    };
-    let passes = |name: &str| {
-        !NOT_FORWARDED.iter().any(|blocked| name.eq_ignore_ascii_case(blocked))
-            && !name.eq_ignore_ascii_case("user-agent")
-            && !named_by_connection.iter().any(|named| name.eq_ignore_ascii_case(named))
-            && !is_mapped(name)
-            && !is_gateways_own(name)
-    };
-    let mut headers: Vec<(String, String)> =
-        handshake.headers.iter().filter(|(name, _)| passes(name)).cloned().collect();
-    // The gateway put its own in place of the client's when it read the request.
-    for (name, value) in &handshake.headers {
-        let is_own =
-            ["x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"]
-                .iter()
-                .any(|own| name.eq_ignore_ascii_case(own));
-        if is_own && !is_mapped(name) {
-            headers.push((name.clone(), value.clone()));
-        }
-    }
-    headers
-}
-
-fn has(headers: &[(String, String)], name: &str) -> bool {
-    last(headers, name).is_some()
-}
-
-/// The last value of a header.
-fn last<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
-    let found = headers.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
-}
-
-/// The values of one mapping: none if its source is absent.
-fn parameter_values<'o>(
-    source: &'o ParameterSource,
-    operation: &'o Operation,
-    input: &'o Input<'_>,
-) -> Vec<Cow<'o, str>> {
-    let handshake = operation.kind.handshake();
-    let one = |value: Option<Cow<'o, str>>| value.into_iter().collect();
-    match source {
-        ParameterSource::Static(text) => vec![Cow::Borrowed(text.as_str())],
-        ParameterSource::Context(name) => one(context_value(operation, name)),
-        ParameterSource::StageVariable(name) => {
-            let found = operation.stage.variables.iter().find(|(key, _)| key == name);
-            one(found.map(|(_, value)| Cow::Borrowed(value.as_str())))
-        }
-        ParameterSource::Header(name) => {
-            one(handshake.and_then(|h| h.header_values(name).next_back()).map(Cow::Borrowed))
-        }
-        ParameterSource::QueryString(name) => {
-            one(handshake.and_then(|h| h.query_values(name).next_back()).map(Cow::Borrowed))
-        }
-        ParameterSource::MultiValueHeader(name) => handshake
-            .map(|h| h.header_values(name).map(Cow::Borrowed).collect())
-            .unwrap_or_default(),
-        ParameterSource::MultiValueQueryString(name) => {
-            handshake.map(|h| h.query_values(name).map(Cow::Borrowed).collect()).unwrap_or_default()
-        }
-        ParameterSource::Body(path) => {
-            one(input.json().and_then(|json| found_text(&path.find(json))).map(Cow::Owned))
-        }
-    }
-}
-
-/// Fills in `{name}` behind the host of a URL, which no value may choose.
-fn fill_path(url: &str, values: &[(String, String)]) -> String {
-    let host = url.find("://").map_or(0, |scheme| scheme + 3);
-    let path = url[host..].find('/').map_or(url.len(), |slash| host + slash);
-    let (host, path) = url.split_at(path);
-    format!("{host}{}", filled(path, values))
-}
-
-/// Replaces `{name}`; a name without value stays.
-fn filled(text: &str, values: &[(String, String)]) -> String {
-    let mut text = text.to_owned();
-    for (name, value) in values {
-        text = text.replace(&format!("{{{name}}}"), value);
-    }
-    text
-}
-
-fn with_query(url: String, query: &str) -> String {
-    if query.is_empty() {
-        return url;
-    }
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}{query}")
-}
-
-/// Two parts of a query or form with `&` between them.
-fn joined(first: &str, second: &str) -> String {
-    let separator = if first.is_empty() || second.is_empty() { "" } else { "&" };
-    format!("{first}{separator}{second}")
 }

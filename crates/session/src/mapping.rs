@@ -117,6 +117,9 @@ impl vtl::Scope for Scope<'_> {
             (INPUT, "body") => Some(self.input.body().into()),
             (CONTEXT, "authorizer") => Some(Value::Host(AUTHORIZER)),
             (CONTEXT, "identity") => Some(Value::Host(IDENTITY)),
+            // Numbers, so that templates can reckon with them.
+            (CONTEXT, "connectedAt") => Some(number(self.operation.connection.connected_at)),
+            (CONTEXT, "requestTimeEpoch") => Some(number(self.operation.time)),
             (CONTEXT, _) => text_value(context_value(self.operation, name)),
             (AUTHORIZER, _) => {
                 text_value(context_value(self.operation, &format!("authorizer.{name}")))
@@ -268,6 +271,10 @@ fn call_util(method: &str, args: &[Value]) -> Result<Option<Value>, CallError> {
 fn first_text(args: &[Value]) -> Option<String> {
     let first = args.first().filter(|value| !value.is_null())?;
     first.text(Limits::default().output_bytes).ok().map(Cow::into_owned)
+}
+
+fn number(value: u64) -> Value {
+    Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn text_value(text: Option<Cow<'_, str>>) -> Option<Value> {

@@ -6,12 +6,14 @@
 mod authorizer;
 mod event;
 mod integration;
+mod invoke;
 mod mapping;
 mod play;
 mod protocol;
 mod proxy_result;
 mod renewal;
 mod route;
+mod service;
 mod target;
 mod total;
 mod world;

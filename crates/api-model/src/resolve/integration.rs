@@ -58,6 +58,7 @@ pub(super) fn resolve(
     };
     let integration = Integration {
         logical_id: resource.logical_id.clone(),
+        span: resource.span,
         target,
         timeout,
         parameters,

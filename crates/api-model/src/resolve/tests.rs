@@ -4,4 +4,5 @@ mod compat;
 mod finding;
 mod guard;
 mod served;
+mod service;
 mod world;

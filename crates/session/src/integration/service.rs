@@ -6,7 +6,7 @@ use std::fmt;
 
 use api_model::api::{AwsRequest, AwsTarget, Integration};
 
-use super::{add_own_headers, filled, has, joined, last, mapped};
+use super::request::{add_own_headers, filled, has, joined, last, mapped};
 use crate::connection::{Names, Operation};
 use crate::error::Failure;
 use crate::mapping::Input;
@@ -111,7 +111,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Works out the request. Nothing of the client's handshake goes along but
 /// what is mapped.
-pub(super) fn call(
+pub(super) fn service_call(
     integration: &Integration,
     target: &AwsTarget,
     operation: &Operation,

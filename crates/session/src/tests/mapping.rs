@@ -39,6 +39,13 @@ fn check_text(template: &str, want: Expect) {
 }
 
 #[test]
+fn templates_reckon_with_times() {
+    check("#set($ttl = $context.requestTimeEpoch / 1000 + 3600)$ttl", "1790298135");
+    check("#set($age = $context.requestTimeEpoch - $context.connectedAt)$age", "2120");
+    check("$context.connectedAt ${context.requestTimeEpoch}", "1790294533000 1790294535120");
+}
+
+#[test]
 fn the_worked_example_of_the_reference() {
     check_text(
         r#"#set($n = $input.path('$.n'))

@@ -302,7 +302,9 @@ fn called(invocation: &Invocation) -> String {
             let is_base64 = event["isBase64Encoded"] == true;
             format!("call{}", if is_base64 { " base64" } else { "" })
         }
-        Call::Http(_) | Call::Mock(_) => "other call".to_owned(),
+        Call::Aws(_) | Call::Http(_) | Call::Invoke { .. } | Call::Mock(_) => {
+            "other call".to_owned()
+        }
     };
     format!("{kind} {} {}", invocation.route.key, invocation.body)
 }

@@ -26,6 +26,7 @@ pub(super) fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 pub(super) fn integration(target: Target) -> Integration {
     Integration {
         logical_id: "Integration".to_owned(),
+        span: api_model::Span::default(),
         target,
         timeout: Duration::from_secs(29),
         parameters: Vec::new(),

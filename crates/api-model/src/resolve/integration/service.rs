@@ -85,7 +85,8 @@ fn role(reader: &mut Reader<'_>) -> Role {
     let is_role = is_iam
         && account.bytes().all(|byte| byte.is_ascii_digit())
         && !account.is_empty()
-        && name.strip_prefix("role/").is_some_and(|name| !name.is_empty());
+        && (name.strip_prefix("role/").is_some_and(|name| !name.is_empty())
+            || name.starts_with("${stageVariables."));
     if !is_role {
         let message = format!("`CredentialsArn` is `{}`, not the ARN of a role", arn.value);
         let hint = Some("write `!GetAtt` and the logical id of the role, with `.Arn`".to_owned());

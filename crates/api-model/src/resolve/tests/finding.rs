@@ -156,7 +156,6 @@ fn what_would_change_behaviour_and_is_not_supported() {
         ("Default", "ModelSelectionExpression", json!("$default")),
         ("Connect", "AuthorizationScopes", json!(["a"])),
         ("Connect", "AuthorizationType", json!("AWS_IAM")),
-        ("Proxy", "IntegrationType", json!("AWS")),
         ("Proxy", "ContentHandlingStrategy", json!("CONVERT_TO_BINARY")),
         ("Proxy", "IntegrationSubtype", json!("SQS-SendMessage")),
         ("Proxy", "TlsConfig", json!({})),
