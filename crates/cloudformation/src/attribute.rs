@@ -76,7 +76,38 @@ fn served(resource: &Resource, name: &str, names: &Names) -> Option<String> {
         ("AWS::SSM::Parameter", "Value") => property("Value").unwrap_or_default(),
         ("AWS::SQS::Queue", "Arn") => names.arn("sqs", last_part(id)),
         ("AWS::SQS::Queue", "QueueName") => last_part(id).to_owned(),
-        ("AWS::SNS::Topic", "TopicName") => id.rsplit(':').next().unwrap_or(id).to_owned(),
+        ("AWS::SNS::Topic", "TopicName") | ("AWS::StepFunctions::StateMachine", "Name") => {
+            id.rsplit(':').next().unwrap_or(id).to_owned()
+        }
+        ("AWS::StepFunctions::StateMachine", "StateMachineRevisionId") => {
+            names.uuid(&resource.logical_id)
+        }
+        ("AWS::Lambda::EventSourceMapping", "EventSourceMappingArn") => {
+            names.arn("lambda", &format!("event-source-mapping:{id}"))
+        }
+        ("AWS::Events::Rule", "Arn") => {
+            let bus = property("EventBusName").filter(|bus| bus != "default");
+            // The bus may be given by its ARN.
+            let bus = bus.map(|bus| format!("{}/", last_part(&bus))).unwrap_or_default();
+            names.arn("events", &format!("rule/{bus}{id}"))
+        }
+        ("AWS::Events::EventBus", "Arn") => names.arn("events", &format!("event-bus/{id}")),
+        ("AWS::Cognito::UserPool", "Arn") => names.arn("cognito-idp", &format!("userpool/{id}")),
+        ("AWS::Cognito::UserPool", "ProviderName") => {
+            format!("cognito-idp.{region}.{suffix}/{id}")
+        }
+        ("AWS::Cognito::UserPool", "ProviderURL") => {
+            format!("https://cognito-idp.{region}.{suffix}/{id}")
+        }
+        ("AWS::Cognito::UserPoolClient", "Name") => {
+            property("ClientName").unwrap_or_else(|| names.long_name(&resource.logical_id, 128))
+        }
+        ("AWS::KinesisFirehose::DeliveryStream", "Arn") => {
+            names.arn("firehose", &format!("deliverystream/{id}"))
+        }
+        ("AWS::CloudFront::Distribution", "DomainName") => {
+            format!("d{}.cloudfront.net", names.short_id(&resource.logical_id, 13))
+        }
         ("AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable", "StreamArn") => {
             names.arn("dynamodb", &format!("table/{id}/stream/2024-01-01T00:00:00.000"))
         }
@@ -85,6 +116,9 @@ fn served(resource: &Resource, name: &str, names: &Names) -> Option<String> {
         }
         ("AWS::S3::Bucket", "Arn") => format!("arn:{}:s3:::{id}", names.partition),
         ("AWS::S3::Bucket", "DomainName") => format!("{id}.s3.{suffix}"),
+        ("AWS::S3::Bucket", "DualStackDomainName") => {
+            format!("{id}.s3.dualstack.{region}.{suffix}")
+        }
         ("AWS::S3::Bucket", "RegionalDomainName") => format!("{id}.s3.{region}.{suffix}"),
         ("AWS::S3::Bucket", "WebsiteURL") => {
             format!("http://{id}.s3-website-{region}.{suffix}")

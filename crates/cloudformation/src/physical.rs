@@ -166,6 +166,31 @@ impl Names {
             "AWS::Logs::LogGroup" => name_or("LogGroupName", 512),
             "AWS::SSM::Parameter" => named("Name")
                 .unwrap_or_else(|| format!("CFN-{logical_id}-{}", self.suffix(logical_id, 12))),
+            _ => self.physical_id_elsewhere(resource_type, logical_id, properties),
+        }
+    }
+
+    /// The same for types that nothing here serves: templates refer to them, and
+    /// their services may run beside the gateway.
+    fn physical_id_elsewhere(
+        &self,
+        resource_type: &str,
+        logical_id: &str,
+        properties: &Node,
+    ) -> String {
+        let named = |property: &str| text_of(properties, property);
+        let name_or = |property: &str, chars_max: usize| {
+            named(property).unwrap_or_else(|| self.long_name(logical_id, chars_max))
+        };
+        let fifo_name_or = |property: &str, flag: &str, chars_max: usize| {
+            let is_fifo = named(flag).is_some_and(|flag| flag == "true");
+            let generated = || match is_fifo {
+                true => self.long_name(logical_id, chars_max - FIFO.len()) + FIFO,
+                false => self.long_name(logical_id, chars_max),
+            };
+            named(property).unwrap_or_else(generated)
+        };
+        match resource_type {
             "AWS::CertificateManager::Certificate" => {
                 self.arn("acm", &format!("certificate/{}", self.uuid(logical_id)))
             }
@@ -176,9 +201,28 @@ impl Names {
                 self.region,
                 self.url_suffix(),
                 self.account_id,
-                name_or("QueueName", 80)
+                fifo_name_or("QueueName", "FifoQueue", 80)
             ),
-            "AWS::SNS::Topic" => self.arn("sns", &name_or("TopicName", 256)),
+            "AWS::SNS::Topic" => self.arn("sns", &fifo_name_or("TopicName", "FifoTopic", 256)),
+            "AWS::SNS::Subscription" => {
+                format!("{}:{}", named("TopicArn").unwrap_or_default(), self.uuid(logical_id))
+            }
+            "AWS::StepFunctions::StateMachine" => {
+                let name = name_or("StateMachineName", 80);
+                self.arn("states", &format!("stateMachine:{name}"))
+            }
+            "AWS::Events::Rule" => name_or("Name", 64),
+            "AWS::Events::EventBus" => name_or("Name", 256),
+            "AWS::Cognito::UserPool" => {
+                format!("{}_{}", self.region, self.short_id(logical_id, 9))
+            }
+            "AWS::Cognito::UserPoolClient" => self.short_id(logical_id, 26),
+            "AWS::Cognito::UserPoolDomain" => name_or("Domain", 63),
+            "AWS::Cognito::IdentityPool" => format!("{}:{}", self.region, self.uuid(logical_id)),
+            "AWS::KMS::Alias" => name_or("AliasName", 256),
+            "AWS::KinesisFirehose::DeliveryStream" => name_or("DeliveryStreamName", 64),
+            "AWS::ApiGateway::RestApi" => self.short_id(logical_id, API_ID_CHARS),
+            "AWS::CloudFront::Distribution" => format!("E{}", self.suffix(logical_id, 13)),
             "AWS::S3::Bucket" => {
                 named("BucketName").unwrap_or_else(|| self.long_name(logical_id, 63).to_lowercase())
             }
@@ -206,6 +250,9 @@ pub(crate) const API_ID_TAG: &str = "wsgate:api-id";
 
 /// Random part of generated names, as CloudFormation has it.
 const SUFFIX_CHARS: usize = 12;
+
+/// Ends the names of FIFO queues and topics.
+const FIFO: &str = ".fifo";
 
 /// A non-empty text property.
 pub(crate) fn text_of(properties: &Node, property: &str) -> Option<String> {

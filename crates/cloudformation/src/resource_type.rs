@@ -22,18 +22,24 @@ pub(crate) fn attributes(resource_type: &str) -> Option<&'static [&'static str]>
         "AWS::ApiGatewayV2::Stage" => &["Id"],
         "AWS::ApiGatewayV2::VpcLink" => &["VpcLinkId"],
         "AWS::CertificateManager::Certificate" | "AWS::Route53::RecordSet" => &["Id"],
+        "AWS::DynamoDB::Table" => &["Arn", "StreamArn"],
         "AWS::IAM::Role" => &["Arn", "RoleId"],
         "AWS::Lambda::Alias" => &["AliasArn"],
+        "AWS::Lambda::EventSourceMapping" => &["EventSourceMappingArn", "Id"],
         "AWS::Lambda::Function" => &[
             "Arn",
             "SnapStartResponse",
             "SnapStartResponse.ApplyOn",
             "SnapStartResponse.OptimizationStatus",
         ],
+        "AWS::Lambda::LayerVersion" => &["LayerVersionArn"],
         "AWS::Lambda::Permission" => &["Id"],
         "AWS::Lambda::Url" => &["FunctionArn", "FunctionUrl"],
         "AWS::Lambda::Version" => &["FunctionArn", "Version"],
         "AWS::Logs::LogGroup" => &["Arn"],
+        "AWS::SNS::Subscription" => &["Arn"],
+        "AWS::SNS::Topic" => &["TopicArn", "TopicName"],
+        "AWS::SQS::Queue" => &["Arn", "QueueName", "QueueUrl"],
         "AWS::SSM::Parameter" => &[
             "AllowedPattern",
             "DataType",
@@ -44,6 +50,7 @@ pub(crate) fn attributes(resource_type: &str) -> Option<&'static [&'static str]>
             "Type",
             "Value",
         ],
+        "AWS::StepFunctions::StateMachine" => &["Arn", "Name", "StateMachineRevisionId"],
         _ => return None,
     })
 }
