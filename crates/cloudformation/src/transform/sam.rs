@@ -3,7 +3,7 @@
 //!
 //! [specification]: https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification.html
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use api_model::{Diagnostic, Diagnostics, Entry, Node, Span, Value};
 
@@ -12,30 +12,27 @@ use crate::document::{Budget, excerpt};
 use crate::nearest::nearest;
 use crate::transform::{Context, build};
 
+mod canonical;
+mod event;
+mod function;
 mod globals;
+mod layer;
+mod left_out;
+mod location;
+mod policy_template;
 mod reference;
+mod role;
+mod state_machine;
+mod table;
+mod version;
 mod websocket_api;
 
 /// What every type of SAM begins with.
 const PREFIX: &str = "AWS::Serverless::";
 
-/// The types that are expanded, and those that are left out.
-const TYPES: [&str; 14] = [
-    "Api",
-    "Application",
-    "CapacityProvider",
-    "Connector",
-    "Function",
-    "GraphQLApi",
-    "HttpApi",
-    "LayerVersion",
-    "MicrovmImage",
-    "NetworkConnector",
-    "SimpleTable",
-    "StateMachine",
-    "WebFunction",
-    "WebSocketApi",
-];
+/// The types that are expanded.
+const TYPES: [&str; 5] =
+    ["Function", "LayerVersion", "SimpleTable", "StateMachine", "WebSocketApi"];
 
 /// A resource of SAM with its `Globals`.
 pub(super) struct Source<'a> {
@@ -55,6 +52,16 @@ impl Source<'_> {
     /// The property `name`, if it is given.
     pub(super) fn property(&self, name: &str) -> Option<&Node> {
         self.properties.find(name)
+    }
+
+    /// The attribute `name`, if it is given.
+    pub(super) fn attribute(&self, name: &str) -> Option<&Node> {
+        self.attribute_entry(name).map(|entry| &entry.value)
+    }
+
+    /// The attribute `name` with its key.
+    pub(super) fn attribute_entry(&self, name: &str) -> Option<&Entry> {
+        self.attributes.iter().find(|entry| entry.key == name)
     }
 
     /// What SAM hands down from a resource to all that it generates.
@@ -78,6 +85,10 @@ pub(super) struct Expansion<'c> {
     resources: Vec<Entry>,
     conditions: Vec<Entry>,
     references: reference::References,
+    /// Logical ids of [`Self::resources`], to find those made twice.
+    made: HashSet<String>,
+    /// What [`Self::ignore_once`] has reported.
+    ignored: HashSet<String>,
     budget: Budget,
     /// Whether [`Self::budget`] is used up; reported.
     is_full: bool,
@@ -95,9 +106,10 @@ impl Expansion<'_> {
         attributes: Vec<Entry>,
     ) {
         let span = source.span;
-        if logical_id != source.logical_id && self.declared.contains(logical_id) {
+        let is_taken = logical_id != source.logical_id && self.declared.contains(logical_id);
+        if is_taken || !self.made.insert(logical_id.to_owned()) {
             let message = format!(
-                "SAM makes `{}` of `{}`, and the template has a resource of that name already",
+                "SAM makes `{}` of `{}`, and there is a resource of that name already",
                 excerpt(logical_id),
                 excerpt(source.logical_id)
             );
@@ -174,26 +186,65 @@ impl Expansion<'_> {
         finding.at(source.logical_id, property_path(path))
     }
 
-    /// Reports properties that the type does not have; false if there are any.
-    pub(super) fn check_properties(&mut self, source: &Source<'_>, known: &[&str]) -> bool {
-        let mut is_right = true;
-        for entry in source.properties.entries() {
-            if known.contains(&entry.key.as_str()) {
-                continue;
-            }
-            is_right = false;
-            let (kind, name) = (source.kind, excerpt(&entry.key));
-            let message = format!("`{PREFIX}{kind}` has no property `{name}`");
-            let hint = nearest(&entry.key, known.iter().copied()).map_or_else(
-                || "remove it, or write the resource in plain CloudFormation".to_owned(),
-                |near| format!("write `{near}`"),
-            );
-            self.diagnostics
-                .error(codes::SAM_PROPERTY, entry.key_span, message)
-                .at(source.logical_id, property_path(&entry.key))
-                .hint(hint);
+    /// Like [`Self::ignore`], but once per template for each property.
+    pub(super) fn ignore_once(
+        &mut self,
+        source: &Source<'_>,
+        path: &str,
+        span: Span,
+        message: &str,
+    ) {
+        self.ignore_kind(path, source, path, span, message);
+    }
+
+    /// Like [`Self::ignore`], but once per template for each `kind`.
+    pub(super) fn ignore_kind(
+        &mut self,
+        kind: &str,
+        source: &Source<'_>,
+        path: &str,
+        span: Span,
+        message: impl Into<String>,
+    ) {
+        if self.ignored.insert(kind.to_owned()) {
+            self.ignore(source, path, span, message);
         }
-        is_right
+    }
+
+    /// Whether no resource of that name is there yet.
+    pub(super) fn is_new(&self, logical_id: &str) -> bool {
+        !self.declared.contains(logical_id) && !self.made.contains(logical_id)
+    }
+
+    /// Reports a property that does not exist; `path` begins below the
+    /// properties of the resource.
+    pub(super) fn unknown_property(
+        &mut self,
+        source: &Source<'_>,
+        path: &str,
+        entry: &Entry,
+        message: String,
+        known: &[&str],
+    ) {
+        let hint = nearest(&entry.key, known.iter().copied()).map_or_else(
+            || format!("properties are {}", known.join(", ")),
+            |near| format!("write `{near}`"),
+        );
+        self.diagnostics
+            .error(codes::SAM_PROPERTY, entry.key_span, message)
+            .at(source.logical_id, property_path(path))
+            .hint(hint);
+    }
+
+    /// Reports properties that the type does not have.
+    pub(super) fn check_properties(&mut self, source: &Source<'_>, known: &[&str]) {
+        for entry in source.properties.entries() {
+            if !known.contains(&entry.key.as_str()) {
+                let (kind, name) = (source.kind, excerpt(&entry.key));
+                let message = format!("`{PREFIX}{kind}` has no property `{name}`");
+                self.unknown_property(source, &entry.key, entry, message, known);
+            }
+        }
     }
 }
 
@@ -221,6 +272,8 @@ pub(super) fn expand(root: &mut Node, context: &Context, diagnostics: &mut Diagn
         resources: Vec::with_capacity(entries.len()),
         conditions: Vec::new(),
         references: reference::References::default(),
+        made: HashSet::new(),
+        ignored: HashSet::new(),
         budget: Budget::default(),
         is_full: false,
     };
@@ -246,7 +299,12 @@ fn expand_resource(entry: Entry, globals: &globals::Globals, out: &mut Expansion
         return;
     };
     match kind.as_str() {
+        "Function" => function::expand(&source, out),
+        "LayerVersion" => layer::expand(&source, out),
+        "SimpleTable" => table::expand(&source, out),
+        "StateMachine" => state_machine::expand(&source, out),
         "WebSocketApi" => websocket_api::expand(&source, out),
+        _ if left_out::expand(&source, out) => {}
         _ => report_type(&source, out),
     }
 }
@@ -281,18 +339,14 @@ fn read_source<'a>(
 }
 
 fn report_type(source: &Source<'_>, out: &mut Expansion<'_>) {
-    let name = excerpt(source.kind);
-    if TYPES.contains(&source.kind) {
-        let message = format!("`{PREFIX}{name}` is not served here and left out");
-        out.ignore(source, "", source.span, message);
-        return;
-    }
-    let hint = nearest(source.kind, TYPES).map_or_else(
-        || format!("types are {}", TYPES.join(", ")),
+    let names: Vec<&str> = TYPES.into_iter().chain(left_out::kinds()).collect();
+    let hint = nearest(source.kind, names.iter().copied()).map_or_else(
+        || format!("types are {}", names.join(", ")),
         |near| format!("write `{PREFIX}{near}`"),
     );
+    let message = format!("SAM has no type `{PREFIX}{}`", excerpt(source.kind));
     out.diagnostics
-        .error(codes::SAM_REFUSED, source.span, format!("SAM has no type `{PREFIX}{name}`"))
+        .error(codes::SAM_REFUSED, source.span, message)
         .at(source.logical_id, "Type")
         .hint(hint);
 }

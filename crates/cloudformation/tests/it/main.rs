@@ -4,6 +4,7 @@ mod bounds;
 mod cases;
 mod language;
 mod options;
+mod sam;
 mod syntax;
 
 use api_model::{Diagnostics, Severity, Sources, Stack, Value};

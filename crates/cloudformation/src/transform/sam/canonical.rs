@@ -1,0 +1,124 @@
+//! Values as JSON text with sorted keys: what SAM hashes into logical ids, and
+//! how it writes definitions of state machines.
+
+use api_model::{Entry, Node, Value};
+use sha1::{Digest, Sha1};
+
+/// The ten digits that SAM appends to a logical id to tell values apart.
+pub(super) fn hash(text: &str) -> String {
+    let digest = Sha1::digest(text.as_bytes());
+    digest.iter().take(HASH_CHARS / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Length of the hash in a logical id.
+pub(super) const HASH_CHARS: usize = 10;
+
+/// Without white space.
+pub(super) fn compact(node: &Node) -> String {
+    let mut text = String::new();
+    write(node, None, &mut text);
+    text
+}
+
+/// With four blanks per level.
+pub(super) fn pretty(node: &Node) -> String {
+    let mut text = String::new();
+    write(node, Some(0), &mut text);
+    text
+}
+
+/// Recursion is bounded by the depth of the tree.
+fn write(node: &Node, level: Option<usize>, out: &mut String) {
+    match &node.value {
+        Value::Null | Value::Unresolved => out.push_str("null"),
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => write_text(text, out),
+        Value::List(items) if items.is_empty() => out.push_str("[]"),
+        Value::List(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                separate(at, level, out);
+                write(item, level.map(|level| level + 1), out);
+            }
+            end_line(level, out);
+            out.push(']');
+        }
+        Value::Map(entries) if entries.is_empty() => out.push_str("{}"),
+        Value::Map(entries) => {
+            let mut sorted: Vec<&Entry> = entries.iter().collect();
+            sorted.sort_by(|a, b| a.key.cmp(&b.key));
+            out.push('{');
+            for (at, entry) in sorted.into_iter().enumerate() {
+                separate(at, level, out);
+                write_text(&entry.key, out);
+                out.push_str(if level.is_some() { ": " } else { ":" });
+                write(&entry.value, level.map(|level| level + 1), out);
+            }
+            end_line(level, out);
+            out.push('}');
+        }
+    }
+}
+
+fn separate(at: usize, level: Option<usize>, out: &mut String) {
+    if at > 0 {
+        out.push(',');
+    }
+    end_line(level.map(|level| level + 1), out);
+}
+
+fn end_line(level: Option<usize>, out: &mut String) {
+    if let Some(level) = level {
+        out.push('\n');
+        (0..level).for_each(|_| out.push_str("    "));
+    }
+}
+
+/// A JSON string in ASCII.
+fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use api_model::{Position, Span};
+
+    use super::*;
+    use crate::transform::build::{entry, list, map, text};
+
+    #[test]
+    fn values_are_written_as_sam_writes_them() {
+        let start = Position { line: 1, column: 1 };
+        let span = Span { file: 0, start, end: start };
+        let node = map(
+            [
+                entry("b", list([text("é😀\u{7f}\"", span), map([], span)], span)),
+                entry("a", Node::new(Value::Bool(true), span)),
+            ],
+            span,
+        );
+        let want = r#"{"a":true,"b":["\u00e9\ud83d\ude00\u007f\"",{}]}"#;
+        assert_eq!(compact(&node), want);
+        assert_eq!(hash("abc"), "a9993e3647");
+        assert!(pretty(&node).starts_with("{\n    \"a\": true,\n    \"b\": [\n        \""));
+    }
+}
