@@ -15,6 +15,7 @@ mod renewal;
 mod route;
 mod service;
 mod target;
+mod template;
 mod total;
 mod world;
 
