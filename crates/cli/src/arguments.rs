@@ -53,7 +53,8 @@ pub(crate) struct Demo {
 /// Arguments of `wsgate serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Serve {
-    /// CloudFormation templates, YAML or JSON; several are several stacks, started in this order
+    /// CloudFormation or SAM templates, YAML or JSON, or `cdk.out` and `.serverless` folders;
+    /// several are several stacks, started in this order
     #[arg(required = true, value_name = "TEMPLATE")]
     pub(crate) templates: Vec<PathBuf>,
     /// Address to listen on, repeatable; port 0 picks one [default: port 8080 of 127.0.0.1 and of ::1]
@@ -80,6 +81,10 @@ pub(crate) struct Serve {
     /// Reload when a template or the configuration changes
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Create the templates' tables, queues, topics and state machines at the services' endpoints
+    /// (`[integrations.endpoints]`), before anything is served
+    #[arg(long)]
+    pub(crate) provision: bool,
     /// Name that the local CA may sign beside localhost, repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) ca_domain: Vec<String>,

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use crate::Exit;
 use crate::arguments::Demo;
 use crate::directory::{self, AdminFile};
-use crate::load::{Request, client, load};
+use crate::load::{Request, Template, client, load};
 use crate::output::{findings, talk};
 use crate::serve::{certificates, runtime, signals, start_logs};
 
@@ -56,7 +56,9 @@ async fn everything(arguments: &Demo) -> anyhow::Result<Exit> {
     let secrets = Secrets::fresh();
     let client = client()?;
     let request = Request {
-        templates: TEMPLATES.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
+        templates: TEMPLATES
+            .map(|(name, text)| Template::new((name.to_owned(), text.to_owned())))
+            .into(),
         config: None,
         stack_names: Vec::new(),
         parameters: vec![
@@ -67,6 +69,7 @@ async fn everything(arguments: &Demo) -> anyhow::Result<Exit> {
         account_id: "000000000000".to_owned(),
         environment: Vec::new(),
         client: &client,
+        functions: None,
     };
     let loaded = load(request, |settings| configure(settings, &secrets, &site.ui_origin())).await;
     findings(&loaded.sources, &loaded.diagnostics);
@@ -87,8 +90,8 @@ async fn everything(arguments: &Demo) -> anyhow::Result<Exit> {
         token: token.expose().to_owned(),
     };
     let _file = admin_file.write()?;
-    let tls = certificates(&gateway, &listen, Vec::new())?;
-    let policy = ListenerPolicy { plain: true, tls };
+    let tls = certificates(&gateway, &listen, None, Vec::new())?;
+    let policy = ListenerPolicy { plain: true, tls, for_functions: false };
     let public = listeners.into_iter().map(|listener| (listener, policy.clone())).collect();
     let server = Server::new(gateway, public, admin, token);
 

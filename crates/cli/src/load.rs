@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use api_model::{Diagnostics, Model, Sources};
+use gateway::function::{CodeBase, Functions};
 use gateway::settings::SecretSources;
 use gateway::{Lenders, Settings, Snapshot};
 
 /// What a load needs besides the files' texts.
 pub(crate) struct Request<'a> {
-    /// Name and text of each template.
-    pub(crate) templates: Vec<(String, String)>,
+    /// The templates, in the order of their stacks.
+    pub(crate) templates: Vec<Template>,
     /// Name and text of the configuration.
     pub(crate) config: Option<(String, String)>,
     pub(crate) stack_names: Vec<String>,
@@ -20,6 +22,24 @@ pub(crate) struct Request<'a> {
     /// `WSGATE_…` variables.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) client: &'a gateway::client::Client,
+    /// Runs functions on this machine; without it none runs here.
+    pub(crate) functions: Option<&'a Arc<Functions>>,
+}
+
+/// One template and where its code is.
+pub(crate) struct Template {
+    /// Name, as findings show it.
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) base: CodeBase,
+}
+
+impl Template {
+    /// A template that names no code on this machine, or whose name is its path.
+    pub(crate) fn new((name, text): (String, String)) -> Self {
+        let folder = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
+        Self { name, text, base: CodeBase { folder, ..CodeBase::default() } }
+    }
 }
 
 /// What a load brings: a snapshot only without errors.
@@ -40,8 +60,10 @@ impl Loaded {
 /// configuration.
 pub(crate) async fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings)) -> Loaded {
     let mut sources = Sources::default();
-    for (name, text) in request.templates {
-        sources.add(name, text);
+    let mut bases = Vec::new();
+    for template in request.templates {
+        sources.add(template.name, template.text);
+        bases.push(template.base);
     }
     let config = request.config.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
     let templates = sources.clone();
@@ -61,7 +83,12 @@ pub(crate) async fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings
     diagnostics.list.extend(findings.list);
     let (model, findings) = api_model::resolve(&stacks, settings.compat);
     diagnostics.list.extend(findings.list);
-    let lenders = Lenders { client: request.client, secrets: &Process };
+    let lenders = Lenders {
+        client: request.client,
+        secrets: &Process,
+        functions: request.functions,
+        bases: &bases,
+    };
     let (snapshot, findings) = Snapshot::build(&model, settings, lenders).await;
     diagnostics.list.extend(findings.list);
     diagnostics.list.sort_by_key(|diagnostic| (diagnostic.span, diagnostic.severity));

@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use api_model::Model;
 use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, FileCertificates, LocalCertificates, server_config};
 use gateway::client::Client;
+use gateway::function::Functions;
 use gateway::listener::{Policy, Tls};
 use gateway::server::bind;
 use gateway::settings::Listen;
@@ -20,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Exit;
 use crate::arguments::Serve;
 use crate::directory::{self, AdminFile};
-use crate::load::{Loaded, Request, client, load, overrides, read};
+use crate::load::{Loaded, Request, Template, client, load, overrides, read};
 use crate::output::{data, findings, talk};
 use crate::watch::Watch;
 
@@ -28,11 +29,12 @@ use crate::watch::Watch;
 pub(crate) fn run(arguments: &Serve) -> anyhow::Result<Exit> {
     let client = client()?;
     let runtime = runtime()?;
+    let functions = functions(arguments);
     // The first look comes before the reading, so that no change falls in between.
-    let files = arguments.watch.then(|| {
+    let mut files = arguments.watch.then(|| {
         Watch::new(arguments.templates.iter().chain(&arguments.config).cloned().collect())
     });
-    let loaded = match runtime.block_on(load_files(arguments, &client)) {
+    let loaded = match runtime.block_on(load_files(arguments, &client, &functions)) {
         Ok(loaded) => loaded,
         Err(errors) => {
             for error in errors {
@@ -45,8 +47,11 @@ pub(crate) fn run(arguments: &Serve) -> anyhow::Result<Exit> {
     if loaded.has_errors() {
         return Ok(Exit::Rejected);
     }
+    if let Some(files) = &mut files {
+        files.also(functions.code());
+    }
     start_logs(&loaded.snapshot.settings);
-    runtime.block_on(serve(arguments, loaded, client, files))
+    runtime.block_on(serve(arguments, loaded, client, functions, files))
 }
 
 /// A runtime with one worker per core.
@@ -69,7 +74,27 @@ pub(crate) fn start_logs(settings: &Settings) {
     drop(if settings.telemetry.json { builder.json().try_init() } else { builder.try_init() });
 }
 
-async fn load_files(arguments: &Serve, client: &Client) -> Result<Loaded, Vec<String>> {
+/// What functions on this machine share. They trust the local CA too, which vouches for
+/// `localhost`.
+fn functions(arguments: &Serve) -> Arc<Functions> {
+    let domains = arguments.ca_domain.clone();
+    Functions::new(move || {
+        let folder = directory::data().ok()?;
+        match BrowserCa::load_or_create(&folder, &domains, SystemTime::now()) {
+            Ok(ca) => Some(ca.authority.certificate_pem().to_owned()),
+            Err(error) => {
+                talk(&format!("warning: functions do not trust the local CA: {error}"));
+                None
+            }
+        }
+    })
+}
+
+async fn load_files(
+    arguments: &Serve,
+    client: &Client,
+    functions: &Arc<Functions>,
+) -> Result<Loaded, Vec<String>> {
     let templates = read(&arguments.templates);
     let config = read(arguments.config.as_slice());
     let (templates, config) = match (templates, config) {
@@ -80,7 +105,7 @@ async fn load_files(arguments: &Serve, client: &Client) -> Result<Loaded, Vec<St
         }
     };
     let request = Request {
-        templates,
+        templates: templates.into_iter().map(Template::new).collect(),
         config: config.into_iter().next(),
         stack_names: arguments.stack_name.clone(),
         parameters: arguments.parameter.clone(),
@@ -88,6 +113,7 @@ async fn load_files(arguments: &Serve, client: &Client) -> Result<Loaded, Vec<St
         account_id: arguments.account_id.clone(),
         environment: overrides(),
         client,
+        functions: Some(functions),
     };
     let adjust = |settings: &mut Settings| {
         if !arguments.listen.is_empty() {
@@ -113,6 +139,7 @@ async fn serve(
     arguments: &Serve,
     loaded: Loaded,
     client: Client,
+    functions: Arc<Functions>,
     files: Option<Watch>,
 ) -> anyhow::Result<Exit> {
     if loaded.model.stages.is_empty() {
@@ -135,21 +162,25 @@ async fn serve(
     let admin = bind(admin_settings.listen)?;
     let token = admin_settings.token.map_or_else(AdminToken::fresh, AdminToken::new);
     let gateway = Gateway::new(loaded.snapshot, client.clone(), &directory::id_key()?);
-    let tls = certificates(&gateway, &listen, arguments.ca_domain.clone())?;
+    let tls = certificates(&gateway, &listen, Some(&functions), arguments.ca_domain.clone())?;
     let addresses: Vec<SocketAddr> =
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let admin_address = format!("http://{}", admin.local_addr()?);
     let file = AdminFile { address: admin_address.clone(), token: token.expose().to_owned() };
     let admin_file = file.write()?;
     let ready = Ready::new(&gateway, &loaded.model, &addresses, &admin_address, &token);
-    let public = listeners
+    let mut public: Vec<_> = listeners
         .into_iter()
         .zip(&addresses)
         .map(|(listener, address)| {
             let plain = address.ip().is_loopback() || listen.insecure;
-            (listener, Policy { plain, tls: tls.clone() })
+            (listener, Policy { plain, tls: tls.clone(), for_functions: false })
         })
         .collect();
+    // A reload may bring the first function.
+    if functions.is_used() || arguments.watch {
+        public.push(functions_listener(&gateway, &functions)?);
+    }
     let server = Server::new(Arc::clone(&gateway), public, admin, token);
     let (stop, now) = signals()?;
     if arguments.ready_json {
@@ -159,26 +190,61 @@ async fn serve(
     }
     let watcher = files.map(|files| {
         let (gateway, arguments) = (Arc::clone(&gateway), arguments.clone());
-        tokio::spawn(watch(gateway, arguments, client, files))
+        tokio::spawn(watch(gateway, arguments, client, Arc::clone(&functions), files))
     });
     server.run(stop, now).await;
     if let Some(watcher) = watcher {
         watcher.abort();
     }
+    functions.stop(FUNCTIONS_GRACE).await;
     Ok(Exit::Success)
 }
 
+/// How long a function may take to end when it is asked to.
+const FUNCTIONS_GRACE: Duration = Duration::from_secs(1);
+
+/// A listener of its own for functions: on loopback, with certificates that they alone trust.
+fn functions_listener(
+    gateway: &Arc<Gateway>,
+    functions: &Arc<Functions>,
+) -> anyhow::Result<(TcpListener, Policy)> {
+    let listener = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    functions.listen_on(listener.local_addr()?);
+    let (served, functions) = (Arc::downgrade(gateway), Arc::clone(functions));
+    let tls = Tls::lazy(move || {
+        let served = served.clone();
+        let is_served =
+            move |name: &str| served.upgrade().is_some_and(|gateway| gateway.serves_name(name));
+        let resolver = LocalCertificates::new(
+            functions.authority().into_iter().collect(),
+            vec![Ipv4Addr::LOCALHOST.into()],
+            is_served,
+            SystemTime::now,
+        )?;
+        Ok(server_config(Arc::new(resolver)))
+    });
+    Ok((listener, Policy { plain: true, tls: Some(tls), for_functions: true }))
+}
+
 /// Reloads when a file changes; an invalid change is told and the old serves on.
-async fn watch(gateway: Arc<Gateway>, arguments: Serve, client: Client, mut files: Watch) {
+async fn watch(
+    gateway: Arc<Gateway>,
+    arguments: Serve,
+    client: Client,
+    functions: Arc<Functions>,
+    mut files: Watch,
+) {
     loop {
         files.changed().await;
-        match load_files(&arguments, &client).await {
+        match load_files(&arguments, &client, &functions).await {
             Ok(loaded) => {
                 report(&loaded);
                 if loaded.has_errors() || loaded.model.stages.is_empty() {
                     talk("reload refused; the old configuration serves on");
                 } else {
                     let kept = gateway.reload(loaded.snapshot);
+                    functions.retain(&gateway);
+                    files.also(functions.code());
                     talk("reloaded");
                     if !kept.is_empty() {
                         talk(&format!("these changes need a restart: {}", kept.join(", ")));
@@ -241,6 +307,7 @@ fn check_listen(listen: &Listen) -> Vec<String> {
 pub(crate) fn certificates(
     gateway: &Arc<Gateway>,
     listen: &Listen,
+    functions: Option<&Arc<Functions>>,
     ca_domains: Vec<String>,
 ) -> anyhow::Result<Option<Tls>> {
     if let Some(paths) = &listen.certificate {
@@ -256,6 +323,7 @@ pub(crate) fn certificates(
     let served = Arc::downgrade(gateway);
     let folder = directory::data()?;
     let addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let functions = functions.cloned();
     Ok(Some(Tls::lazy(move || {
         let ca = BrowserCa::load_or_create(&folder, &ca_domains, SystemTime::now())?;
         if ca.is_new {
@@ -264,8 +332,12 @@ pub(crate) fn certificates(
         let served = served.clone();
         let is_served =
             move |name: &str| served.upgrade().is_some_and(|gateway| gateway.serves_name(name));
+        // For the names that a browser may not trust it with there is the CA of functions.
+        let of_functions = functions.as_ref().filter(|functions| functions.is_used());
+        let of_functions = of_functions.map(|functions| functions.authority()).transpose();
+        let authorities = [Some(ca.authority), of_functions.ok().flatten()];
         let resolver = LocalCertificates::new(
-            vec![ca.authority],
+            authorities.into_iter().flatten().collect(),
             addresses.clone(),
             is_served,
             SystemTime::now,

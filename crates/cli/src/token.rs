@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::arguments::{Inspect, Mint, Token};
-use crate::load::{Loaded, Request, client, load, overrides, read};
+use crate::load::{Loaded, Request, Template, client, load, overrides, read};
 use crate::output::{data, findings, talk};
 use crate::serve::runtime;
 
@@ -73,7 +73,7 @@ fn find_authority(arguments: &Mint) -> anyhow::Result<Option<Authority>> {
     };
     let client = client()?;
     let request = Request {
-        templates: texts(&arguments.template)?,
+        templates: texts(&arguments.template)?.into_iter().map(Template::new).collect(),
         config: texts(arguments.config.as_slice())?.pop(),
         stack_names: Vec::new(),
         parameters: Vec::new(),
@@ -81,6 +81,7 @@ fn find_authority(arguments: &Mint) -> anyhow::Result<Option<Authority>> {
         account_id: "000000000000".to_owned(),
         environment: overrides(),
         client: &client,
+        functions: None,
     };
     let loaded = runtime()?.block_on(load(request, |_| {}));
     if loaded.has_errors() && !arguments.template.is_empty() {

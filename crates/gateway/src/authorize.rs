@@ -150,6 +150,11 @@ pub(crate) async fn authorize(
             let ask = || ask_function(gateway, &**host, operation, &function.logical_id);
             ask_cached(gateway, snapshot, config, operation, &identity, ask).await
         }
+        Callable::Local(local) => {
+            let host = &*local.authorizers;
+            let ask = || ask_function(gateway, host, operation, &function.logical_id);
+            ask_cached(gateway, snapshot, config, operation, &identity, ask).await
+        }
         Callable::Absent | Callable::Broken | Callable::Echo => {
             Asked::refused(Failure::AuthorizerError)
         }
@@ -398,7 +403,7 @@ async fn ask_function(
             Ok(result) => Verdict::Result(Arc::new(result)),
             Err(failure) => Verdict::Refused(failure.into()),
         },
-        Err(InvokeError::Function { message }) if message == "Unauthorized" => {
+        Err(InvokeError::Function { message, .. }) if message == "Unauthorized" => {
             Verdict::Refused(Failure::Unauthorized.into())
         }
         Err(error) => {

@@ -1,14 +1,16 @@
 //! Requests to back ends and invocations of functions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
-use lambda_host::InvokeError;
+use lambda_host::{Function as _, InvokeError};
 use session::Failure;
 use session::integration::{Answer, Call, HttpCall};
 
+use crate::aws;
 use crate::server::Gateway;
 use crate::snapshot::{Callable, Snapshot};
 
@@ -18,7 +20,7 @@ pub use authorizer_lambda::https::client_from as client;
 pub use lambda_host::Client;
 
 /// Largest answer of a back end that is read: far above what a client may get.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Makes the call of an operation and waits at most `timeout`, the wait for a
 /// place among all calls included.
@@ -34,54 +36,112 @@ pub(crate) async fn perform(
             return Err(Failure::IntegrationUnreachable);
         };
         match call {
-            Call::Aws(_) | Call::Invoke { .. } => Err(Failure::IntegrationUnreachable),
+            // Boxed: rare, and large in every invocation's future.
+            Call::Aws(call) => Box::pin(aws::call(&snapshot.aws, *call)).await,
             Call::Mock(reply) => Ok(Answer::Http {
                 status: reply.status,
                 headers: reply.headers,
                 body: reply.body.unwrap_or_default(),
             }),
             Call::Function { arn, payload } => {
-                invoke(snapshot, &arn, source_arn, payload, timeout).await.map(Answer::Function)
+                let invoked = invoke(snapshot, &arn, source_arn, payload, timeout).await;
+                invoked.map(Answer::Function).map_err(|error| failure(&error))
             }
             Call::Http(call) => send(&gateway.client, call).await,
+            Call::Invoke { arn, payload, is_event: true } => {
+                hand_over(gateway, snapshot, &arn, source_arn, payload).await
+            }
+            Call::Invoke { arn, payload, is_event: false } => {
+                match invoke(snapshot, &arn, source_arn, payload, timeout).await {
+                    Ok(result) => Ok(Answer::Function(result)),
+                    Err(InvokeError::Function { document, .. }) => {
+                        Ok(Answer::FunctionError(document.into()))
+                    }
+                    Err(error) => Err(failure(&error)),
+                }
+            }
         }
     };
     tokio::time::timeout(timeout, work).await.unwrap_or(Err(Failure::IntegrationTimeout))
 }
 
+/// Invokes a function; a failure is logged.
 async fn invoke(
     snapshot: &Snapshot,
     arn: &str,
     source_arn: &str,
     payload: Vec<u8>,
     timeout: Duration,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, InvokeError> {
     let Some((function, callable)) = snapshot.function(arn, source_arn) else {
-        return Err(Failure::IntegrationUnreachable);
+        return Err(absent());
     };
-    match callable {
-        Callable::Absent | Callable::Broken => Err(Failure::IntegrationUnreachable),
+    let result = match callable {
+        Callable::Absent | Callable::Broken => Err(absent()),
         Callable::Echo => Ok(echo(&payload)),
         Callable::Authorizer(handler) => {
             let now = crate::clock::epoch_seconds();
             // Boxed: rare as an integration, and large in every invocation's future.
             let answer = Box::pin(handler.handle_json(&payload, now)).await;
-            answer.map_err(|_| Failure::IntegrationError)
+            answer.map_err(|error| InvokeError::raised("Error", &error.to_string()))
         }
-        Callable::Host(host) => match host.invoke(payload.into(), timeout).await {
-            Ok(result) => Ok(result.into()),
-            Err(error) => {
-                tracing::warn!(function = %function.logical_id, error = %log_text(&error), "integration failed");
-                Err(match error {
-                    InvokeError::Function { .. } => Failure::IntegrationError,
-                    InvokeError::NotInvocable { .. } => Failure::IntegrationUnreachable,
-                    InvokeError::Timeout => Failure::IntegrationTimeout,
-                    InvokeError::TooLarge => Failure::IntegrationMalformed,
-                })
-            }
-        },
+        Callable::Host(host) => host.invoke(payload.into(), timeout).await.map(Into::into),
+        Callable::Local(local) => {
+            local.messages.invoke(payload.into(), timeout).await.map(Into::into)
+        }
+    };
+    result.inspect_err(|error| {
+        tracing::warn!(function = %function.logical_id, error = %log_text(error), "integration failed");
+    })
+}
+
+fn absent() -> InvokeError {
+    InvokeError::NotInvocable { reason: "nothing here can run it".to_owned() }
+}
+
+fn failure(error: &InvokeError) -> Failure {
+    match error {
+        InvokeError::Function { .. } => Failure::IntegrationError,
+        InvokeError::NotInvocable { .. } => Failure::IntegrationUnreachable,
+        InvokeError::Timeout => Failure::IntegrationTimeout,
+        InvokeError::TooLarge => Failure::IntegrationMalformed,
     }
 }
+
+/// Hands an event to a function and waits for no result ([asynchronous invocation]); it is tried
+/// once.
+///
+/// [asynchronous invocation]: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+async fn hand_over(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    arn: &str,
+    source_arn: &str,
+    payload: Vec<u8>,
+) -> Result<Answer, Failure> {
+    let Some((function, callable)) = snapshot.function(arn, source_arn) else {
+        return Err(Failure::IntegrationUnreachable);
+    };
+    let host: Arc<dyn lambda_host::Function> = match callable {
+        Callable::Host(host) => Arc::clone(host),
+        Callable::Local(local) => Arc::clone(&local.messages) as Arc<dyn lambda_host::Function>,
+        Callable::Absent | Callable::Broken => return Err(Failure::IntegrationUnreachable),
+        Callable::Authorizer(_) | Callable::Echo => return Ok(Answer::Function(Vec::new())),
+    };
+    let place = Arc::clone(&gateway.events).acquire_owned().await;
+    let place = place.map_err(|_| Failure::IntegrationUnreachable)?;
+    let name = function.logical_id.clone();
+    gateway.tasks.spawn(async move {
+        if let Err(error) = host.invoke(payload.into(), EVENT_TIME).await {
+            tracing::warn!(function = %name, error = %log_text(&error), "event was not handled");
+        }
+        drop(place);
+    });
+    Ok(Answer::Function(Vec::new()))
+}
+
+/// How long an event may wait for its function and run there: Lambda's longest `Timeout`.
+const EVENT_TIME: Duration = Duration::from_secs(900);
 
 /// The error without the function's own words, which may hold anything.
 fn log_text(error: &InvokeError) -> String {

@@ -23,7 +23,7 @@ use crate::router::Host;
 use crate::server::Gateway;
 use crate::snapshot::Snapshot;
 use crate::stream::{Head, Stream};
-use crate::{clock, id, socket};
+use crate::{clock, id, sigv4, socket, ssm};
 
 /// One client's HTTP connection.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Door {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) is_tls: bool,
+    /// Whether the listener is that of functions on this machine.
+    pub(crate) for_functions: bool,
     /// The first request's head as it came.
     pub(crate) head: Arc<Head>,
 }
@@ -67,8 +69,11 @@ async fn answer(
         // HTTP/1.0 has no Host; such a request can name no API.
         return management::forbidden();
     }
-    let host = one_host(&request);
     let path = request.uri().path().to_owned();
+    if door.for_functions && ssm::is_endpoint(&path) {
+        return parameters(door, &snapshot, request).await;
+    }
+    let host = one_host(&request);
     let address = host.as_ref().and_then(|host| snapshot.router.find(host, &path, door.local));
     let (Some(host), Some(address)) = (host.clone(), address) else {
         return unknown(door, &request, host);
@@ -349,6 +354,32 @@ async fn manage(
         is_tls: door.is_tls,
     };
     management::handle(&door.gateway, snapshot, &call)
+}
+
+/// The SSM endpoint, for functions only.
+async fn parameters(
+    door: &Door,
+    snapshot: &Snapshot,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let limits = &snapshot.settings.limits;
+    let collected = Limited::new(body, ssm::QUESTION_BYTES_MAX).collect();
+    let body = match tokio::time::timeout(limits.head_time, collected).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return management::too_large(),
+        Ok(Err(_)) | Err(_) => return refuse(BadRequest::Malformed.refusal()),
+    };
+    let received = sigv4::Received {
+        method: head.method.as_str(),
+        raw_path: head.uri.path(),
+        raw_query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        body: &body,
+        now: i64::try_from(clock::epoch_seconds()).unwrap_or(i64::MAX),
+    };
+    let origin = ssm::Origin { source_ip: door.peer.ip(), is_tls: door.is_tls };
+    snapshot.answer_ssm(&received, origin)
 }
 
 /// An address that leads to no API and stage.

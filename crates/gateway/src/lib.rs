@@ -13,12 +13,14 @@
 pub mod admin;
 mod admission;
 mod authorize;
+mod aws;
 pub mod ca;
 pub mod cache;
 pub mod client;
 mod clock;
 mod connect;
 mod front;
+pub mod function;
 pub mod id;
 pub mod journal;
 pub mod listener;
@@ -33,6 +35,7 @@ pub mod settings;
 pub mod sigv4;
 pub mod snapshot;
 mod socket;
+mod ssm;
 mod stream;
 pub mod throttle;
 

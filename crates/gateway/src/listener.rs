@@ -25,6 +25,8 @@ pub struct Policy {
     pub plain: bool,
     /// TLS, if it is offered.
     pub tls: Option<Tls>,
+    /// Whether the clients are functions on this machine, which find more than APIs here.
+    pub for_functions: bool,
 }
 
 /// TLS settings that are made when the first client asks for them.
@@ -132,7 +134,14 @@ async fn serve(
         None if is_tls || !policy.plain => return Ok(()),
         None => Stream::plain(stream, Arc::clone(&head)),
     };
-    let door = Arc::new(Door { gateway: Arc::clone(&gateway), peer, local, is_tls, head });
+    let door = Arc::new(Door {
+        gateway: Arc::clone(&gateway),
+        peer,
+        local,
+        is_tls,
+        for_functions: policy.for_functions,
+        head,
+    });
     let service = service_fn(move |request| front::serve(Arc::clone(&door), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use api_model::Compat;
-use api_model::api::Stage;
+use api_model::api::{Function, Stage};
 use api_model::policy::{Access, Policy, Verdict};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
@@ -111,8 +111,8 @@ pub(crate) fn handle(
     call: &Call<'_>,
 ) -> Response<Full<Bytes>> {
     let Some(target) = target(snapshot, call) else { return no_method(call) };
-    let key = match authenticate(snapshot, call) {
-        Ok(key) => key,
+    let caller = match authenticate(snapshot, call) {
+        Ok(caller) => caller,
         Err(response) => return *response,
     };
     if !snapshot.admit_request(clock::uptime()) {
@@ -127,7 +127,7 @@ pub(crate) fn handle(
             }
             let resource =
                 format!("{}/{}/@connections/{{connectionId}}", call.stage.name, call.method);
-            match permit(key, call, "execute-api:ManageConnections", &resource) {
+            match permit(&caller, call, MANAGE_CONNECTIONS, &resource) {
                 Ok(()) => connection(gateway, snapshot, call, &id),
                 Err(response) => *response,
             }
@@ -135,7 +135,7 @@ pub(crate) fn handle(
         Target::Principal(principal_id) => {
             let resource =
                 format!("{}/{}/@principals/{{principalId}}", call.stage.name, call.method);
-            match permit(key, call, "wsgate:ClosePrincipal", &resource) {
+            match permit(&caller, call, "wsgate:ClosePrincipal", &resource) {
                 Ok(()) => principal(gateway, call, &principal_id),
                 Err(response) => *response,
             }
@@ -163,15 +163,25 @@ fn target(snapshot: &Snapshot, call: &Call<'_>) -> Option<Target> {
     }
 }
 
-/// The key that signed the call; `None` where calls need no signature.
+/// Who makes a call.
+enum Caller<'s> {
+    /// Somebody on this machine, where calls need no signature.
+    Anybody,
+    /// Who holds a configured key.
+    Key(&'s ManagementKey),
+    /// A function on this machine.
+    Function(&'s Function),
+}
+
+/// Who signed the call, if it must be signed.
 fn authenticate<'s>(
     snapshot: &'s Snapshot,
     call: &Call<'_>,
-) -> Result<Option<&'s ManagementKey>, Box<Response<Full<Bytes>>>> {
+) -> Result<Caller<'s>, Box<Response<Full<Bytes>>>> {
     let management = &snapshot.settings.management;
     if needs_no_signature(snapshot, call.peer, call.local) {
         return match local::check(call.headers) {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(Caller::Anybody),
             Err(_) => Err(Box::new(forbidden())),
         };
     }
@@ -184,24 +194,48 @@ fn authenticate<'s>(
         now: i64::try_from(clock::epoch_seconds()).unwrap_or(i64::MAX),
     };
     let scope = sigv4::Scope { region: &call.stage.api.region, service: "execute-api" };
-    let find = |id: &str| management.keys.iter().find(|key| key.key.id == id).map(|key| &key.key);
+    // The keys of functions are worth nothing beyond this machine.
+    let is_local = call.peer.ip().is_loopback() && call.local.ip().is_loopback();
+    let mut caller = None;
+    let find = |id: &str| {
+        let configured = management.keys.iter().find(|key| key.key.id == id);
+        let (who, key) = match configured {
+            Some(key) => (Caller::Key(key), &key.key),
+            None => {
+                let (function, key) = snapshot.signer(id).filter(|_| is_local)?;
+                (Caller::Function(function), key)
+            }
+        };
+        caller = Some(who);
+        Some(key)
+    };
     match sigv4::verify(&received, scope, find) {
-        Ok(key) => Ok(management.keys.iter().find(|other| other.key.id == key.id)),
+        Ok(_) => Ok(caller.expect("a signature is verified with a key that was found")),
         Err(refusal) => Err(Box::new(signature_refused(&refusal))),
     }
 }
 
-/// Whether the key's policy allows the call. A key without a policy may make
-/// every call.
+/// Whether the caller's policies allow the call. A key without a policy may make every call; a
+/// function whose role is not in the templates may manage the connections of its stack's APIs.
 fn permit(
-    key: Option<&ManagementKey>,
+    caller: &Caller<'_>,
     call: &Call<'_>,
     action: &str,
     resource: &str,
 ) -> Result<(), Box<Response<Full<Bytes>>>> {
-    let Some(key) = key else { return Ok(()) };
-    let Some(policy) = &key.policy else { return Ok(()) };
     let api = &call.stage.api;
+    let policies = match caller {
+        Caller::Anybody => return Ok(()),
+        Caller::Key(key) => match &key.policy {
+            Some(policy) => std::slice::from_ref(policy),
+            None => return Ok(()),
+        },
+        Caller::Function(function) => match &function.policies {
+            Some(policies) => policies.as_slice(),
+            None if action == MANAGE_CONNECTIONS && function.stack == api.stack => return Ok(()),
+            None => &[],
+        },
+    };
     let arn = api.execute_arn(resource);
     let access = Access {
         action,
@@ -210,22 +244,34 @@ fn permit(
         now: i64::try_from(clock::epoch_seconds()).unwrap_or(i64::MAX),
         secure_transport: call.is_tls,
     };
-    let because = match Policy::evaluate([policy], &access) {
+    let because = match Policy::evaluate(policies, &access) {
         Verdict::Allow => return Ok(()),
         Verdict::ExplicitDeny => "with an explicit deny in an identity-based policy".to_owned(),
         Verdict::ImplicitDeny => {
             format!("because no identity-based policy allows the {action} action")
         }
     };
+    let user = match caller {
+        Caller::Function(function) => {
+            let role = function.role.rsplit('/').next().unwrap_or_default();
+            let (partition, account) = (&api.partition, &api.account_id);
+            format!("arn:{partition}:sts::{account}:assumed-role/{role}/{}", function.name)
+        }
+        Caller::Key(key) => {
+            format!("arn:{}:iam::{}:user/{}", api.partition, api.account_id, key.key.id)
+        }
+        Caller::Anybody => return Ok(()),
+    };
     let tail = &api.account_id[api.account_id.len().saturating_sub(4)..];
     let masked = arn.replace(&format!(":{}:", api.account_id), &format!(":********{tail}:"));
     let message = format!(
-        "User: arn:{}:iam::{}:user/{} is not authorized to perform: {action} on resource: {masked} {because}",
-        api.partition, api.account_id, key.key.id
+        "User: {user} is not authorized to perform: {action} on resource: {masked} {because}"
     );
     let message = serde_json::to_string(&message).expect("text serialises");
     Err(Box::new(error(403, "AccessDeniedException", format!(r#"{{"Message":{message}}}"#))))
 }
+
+const MANAGE_CONNECTIONS: &str = "execute-api:ManageConnections";
 
 fn connection(
     gateway: &Gateway,

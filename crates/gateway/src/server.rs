@@ -47,6 +47,8 @@ pub struct Gateway {
     pub(crate) integrations: Semaphore,
     /// `$disconnect` calls, which must not starve the others.
     pub(crate) disconnects: Semaphore,
+    /// Events that functions work on while nobody waits.
+    pub(crate) events: Arc<Semaphore>,
     pub(crate) authorizers: Semaphore,
     pub(crate) ids: IdMint,
     pub(crate) client: Client,
@@ -61,6 +63,8 @@ pub struct Gateway {
 const INTEGRATIONS_MAX: usize = 4096;
 /// `$disconnect` calls at once; thousands of clients may leave in one moment.
 const DISCONNECTS_MAX: usize = 256;
+/// Events at once whose result nobody waits for: each holds a payload of up to 128 KiB.
+const EVENTS_MAX: usize = 256;
 
 impl Gateway {
     /// A gateway that serves `snapshot`; must be called within a runtime. `id_key` makes connection ids
@@ -77,6 +81,7 @@ impl Gateway {
             uploads: Admission::default(),
             integrations: Semaphore::new(INTEGRATIONS_MAX),
             disconnects: Semaphore::new(DISCONNECTS_MAX),
+            events: Arc::new(Semaphore::new(EVENTS_MAX)),
             authorizers: Semaphore::new(settings.limits.authorizer_concurrency),
             ids: IdMint::new(id_key, u16::from_be_bytes(id::random())),
             client,

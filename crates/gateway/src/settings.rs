@@ -4,6 +4,7 @@
 //! place, unknown keys included. Defaults are those of each field.
 
 mod document;
+mod functions;
 mod integrations;
 mod section;
 
@@ -18,6 +19,7 @@ use api_model::{Compat, Diagnostics, Node, Sources, Span, Value};
 use ipnet::IpNet;
 
 use crate::sigv4;
+pub use functions::{Builtin, FunctionSettings};
 pub use integrations::Integrations;
 use section::{Section, wrong};
 
@@ -41,6 +43,8 @@ pub mod codes {
     pub const FUNCTION: &str = "WSG-908";
     /// A certificate or address that cannot be used.
     pub const LISTEN: &str = "WSG-909";
+    /// A service of AWS that an integration needs and that nothing here reaches.
+    pub const SERVICE: &str = "WSG-910";
 }
 
 /// The whole configuration, valid.
@@ -164,28 +168,6 @@ pub enum CacheKey {
     IdentitySources,
 }
 
-/// `[functions.NAME]`: NAME is a logical id, function name or ARN.
-#[derive(Clone, Debug)]
-pub struct FunctionSettings {
-    /// `authorizer` or `echo`.
-    pub builtin: Option<Builtin>,
-    /// Address of an Invoke API.
-    pub url: Option<String>,
-    /// `[functions.NAME.authorizer]`: overrides of `[authorizer]`.
-    pub authorizer: toml::Table,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// Functions that are part of the gateway.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Builtin {
-    /// The JWT authorizer.
-    Authorizer,
-    /// Answers each event's body.
-    Echo,
-}
-
 /// What `requestContext.domainName` is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DomainNameMode {
@@ -303,7 +285,7 @@ fn read(node: &Node, secrets: &dyn SecretSources, out: &mut Diagnostics) -> Sett
         authorizer,
         cache,
         authorizers: read_authorizers(&mut root, out),
-        functions: read_functions(&mut root, out),
+        functions: functions::read(&mut root, out),
         parameters: read_parameters(&mut root, secrets, out),
         integrations: integrations::read(root.table("integrations", out), out),
         domain_name: {
@@ -570,44 +552,6 @@ fn read_renewal(mut section: Section<'_>, compat: Compat, out: &mut Diagnostics)
     }
     section.finish(out);
     renewal && !is_ignored
-}
-
-fn read_functions(
-    root: &mut Section<'_>,
-    out: &mut Diagnostics,
-) -> Vec<(String, FunctionSettings)> {
-    let section = root.table("functions", out);
-    let mut list = Vec::new();
-    for entry in section.entries() {
-        let path = format!("functions.{}", entry.key);
-        let mut one = Section::at(Some(&entry.value), path.clone(), out);
-        let words = [("authorizer", Builtin::Authorizer), ("echo", Builtin::Echo)];
-        let builtin = one.word("builtin", &words, out);
-        let url = one.text("url", out).map(str::to_owned);
-        let authorizer = table_of(one.find("authorizer"));
-        for name in ["command", "remote", "credentials"] {
-            if let Some(node) = entry.value.find(name) {
-                out.error(
-                    codes::UNSUPPORTED,
-                    node.span,
-                    format!("`{path}.{name}` is not supported in this version"),
-                )
-                .hint("use `builtin` or `url`");
-            }
-        }
-        one.find("command");
-        one.find("remote");
-        one.find("credentials");
-        one.finish(out);
-        if builtin.is_some() && url.is_some() {
-            wrong(out, entry.key_span, &path, "has both `builtin` and `url`; keep one");
-        }
-        list.push((
-            entry.key.clone(),
-            FunctionSettings { builtin, url, authorizer, span: entry.key_span },
-        ));
-    }
-    list
 }
 
 fn read_parameters(

@@ -9,14 +9,21 @@ use api_model::api::{Authorization, Authorizer, Function, Stage, Target};
 use api_model::{Compat, Diagnostics, Model, Span};
 use authorizer_lambda::aws::Aws;
 use authorizer_lambda::{Handler, Reading, SourceError, Sources as KeySources};
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
 use lambda_host::{Client, InvokeUrl};
 
+use crate::aws::AwsClient;
 use crate::clock::epoch_seconds;
+use crate::function::remote::RemoteFunction;
+use crate::function::{self, Around, CodeBase, Functions, Local};
 use crate::router::Router;
 use crate::settings::{
     Builtin, CacheKey, FunctionSettings, Integrations, SecretSources, Settings, codes,
 };
-use crate::sigv4::Secret;
+use crate::sigv4::{Key, Received, Secret};
+use crate::ssm::{self, Parameters};
 use crate::throttle::{Bucket, Rate};
 
 /// The serial of the next snapshot.
@@ -31,6 +38,10 @@ pub struct Snapshot {
     pub router: Router,
     /// Differs from that of every other snapshot of this process.
     pub serial: u64,
+    /// Calls of AWS services.
+    pub(crate) aws: Arc<AwsClient>,
+    /// What the SSM endpoint of functions answers.
+    parameters: Parameters,
     functions: HashMap<String, Entry>,
     requests: Option<Bucket>,
     connects: Option<Bucket>,
@@ -41,6 +52,8 @@ pub struct Snapshot {
 struct Entry {
     function: Arc<Function>,
     callable: Callable,
+    /// What a function on this machine signs its calls with.
+    key: Option<Arc<Key>>,
 }
 
 /// How a function of the templates is invoked.
@@ -56,6 +69,8 @@ pub enum Callable {
     Echo,
     /// A function somewhere else.
     Host(Arc<dyn lambda_host::Function>),
+    /// A function on this machine.
+    Local(Local),
 }
 
 /// What the outside lends to [`Snapshot::build`].
@@ -66,6 +81,10 @@ pub struct Lenders<'a> {
     /// Environment variables and files named by the configuration; read again when keys may have
     /// changed.
     pub secrets: &'static (dyn SecretSources + Send + Sync),
+    /// Runs functions on this machine; without it none runs here.
+    pub functions: Option<&'a Arc<Functions>>,
+    /// Where the local code of each template is, by the number of its source.
+    pub bases: &'a [CodeBase],
 }
 
 impl std::fmt::Debug for Lenders<'_> {
@@ -87,15 +106,20 @@ impl Snapshot {
         let mut out = Diagnostics::default();
         check_names(model, &settings, &mut out);
         warn_compat(&settings, &mut out);
+        let look = |name: &str| lenders.secrets.environment(name);
+        let aws = Arc::new(AwsClient::new(&settings.integrations, lenders.client.clone(), &look));
         let mut functions = HashMap::new();
         for function in &model.functions {
-            let callable = callable(function, model, &settings, lenders, &mut out).await;
-            let entry = Entry { function: Arc::clone(function), callable };
+            let (callable, key) =
+                callable(function, model, &settings, &aws, lenders, &mut out).await;
+            let entry = Entry { function: Arc::clone(function), callable, key };
             functions.insert(function.arn.clone(), entry);
         }
         let snapshot = Self {
             router: Router::new(model),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            aws,
+            parameters: Parameters::new(model, &settings.parameters, epoch()),
             functions,
             requests: settings.throttle.requests.map(bucket),
             connects: settings.throttle.connects.map(bucket),
@@ -129,8 +153,36 @@ impl Snapshot {
     pub fn authorizers(&self) -> impl Iterator<Item = (&Function, &Arc<Handler>)> {
         self.functions.values().filter_map(|entry| match &entry.callable {
             Callable::Authorizer(handler) => Some((&*entry.function, handler)),
-            Callable::Absent | Callable::Broken | Callable::Echo | Callable::Host(_) => None,
+            Callable::Absent
+            | Callable::Broken
+            | Callable::Echo
+            | Callable::Host(_)
+            | Callable::Local(_) => None,
         })
+    }
+
+    /// The function that signs with the key of this id, and the key.
+    pub(crate) fn signer(&self, key_id: &str) -> Option<(&Function, &Key)> {
+        let key_of = |entry: &'_ Entry| entry.key.as_ref().is_some_and(|key| key.id == key_id);
+        let entry = self.functions.values().find(|entry| key_of(entry))?;
+        Some((&entry.function, entry.key.as_ref()?))
+    }
+
+    /// Answers a question of a function for parameters.
+    pub(crate) fn answer_ssm(
+        &self,
+        received: &Received<'_>,
+        origin: ssm::Origin,
+    ) -> Response<Full<Bytes>> {
+        let callers = self.functions.values().filter_map(|entry| {
+            Some(ssm::Caller { key: entry.key.as_deref()?, function: &entry.function })
+        });
+        ssm::answer(&self.parameters, callers, received, origin)
+    }
+
+    /// Whether a function of this ARN runs on this machine.
+    pub(crate) fn runs(&self, arn: &str) -> bool {
+        matches!(self.functions.get(arn), Some(Entry { callable: Callable::Local(_), .. }))
     }
 
     /// Takes a connect from the account's bucket of new connections.
@@ -160,6 +212,7 @@ impl Snapshot {
     /// A function that nothing here can run is an error for an authorizer of a
     /// served route, and a warning for an integration.
     fn check_uses(&self, model: &Model, out: &mut Diagnostics) {
+        self.check_services(model, out);
         const WAYS: &str = "`builtin`, `url`, `command` or `remote`";
         let mut told = Vec::new();
         for stage in &model.stages {
@@ -172,12 +225,13 @@ impl Snapshot {
                         "the authorizer `{}` needs the function `{function}`, which nothing here can run; no connect could be authorized",
                         authorizer.logical_id
                     );
-                    out.error(codes::FUNCTION, span, message)
-                        .hint(format!("write one of {WAYS} under `[functions.{function}]` in wsgate.toml (`builtin` and `url` are available in this version)"));
+                    out.error(codes::FUNCTION, span, message).hint(format!(
+                        "write one of {WAYS} under `[functions.{function}]` in wsgate.toml"
+                    ));
                     told.push((function, true));
                 }
                 if let Some(integration) = &route.integration
-                    && let Target::Function(uri) = &integration.target
+                    && let Target::Function(uri) | Target::Invoke(uri) = &integration.target
                     && let Some((function, span)) = self.absent(uri, stage)
                     && !told.contains(&(function.clone(), false))
                 {
@@ -190,6 +244,25 @@ impl Snapshot {
                     ));
                     told.push((function, false));
                 }
+            }
+        }
+    }
+
+    /// A service that cannot be called is an error: the route could only fail.
+    fn check_services(&self, model: &Model, out: &mut Diagnostics) {
+        let mut told = Vec::new();
+        let routes = model.stages.iter().flat_map(|stage| stage.routes.values());
+        for integration in routes.filter_map(|route| route.integration.as_ref()) {
+            let Target::Aws(target) = &integration.target else { continue };
+            if told.contains(&&integration.logical_id) {
+                continue;
+            }
+            told.push(&integration.logical_id);
+            if let Err(missing) = self.aws.check(&target.service) {
+                let message = format!("the integration `{}` {missing}", integration.logical_id);
+                out.error(codes::SERVICE, integration.span, message)
+                    .at(&integration.logical_id, "Properties.IntegrationUri")
+                    .hint("write it in wsgate.toml");
             }
         }
     }
@@ -218,6 +291,11 @@ fn split_arn(arn: &str) -> (&str, Option<&str>) {
         Some((index, _)) => (&arn[..index], Some(&arn[index + 1..])),
         None => (arn, None),
     }
+}
+
+/// Now, in seconds since 1970.
+fn epoch() -> i64 {
+    i64::try_from(epoch_seconds()).unwrap_or(i64::MAX)
 }
 
 fn bucket(rate: api_model::api::Rate) -> Bucket {
@@ -312,17 +390,29 @@ fn warn_compat(settings: &Settings, out: &mut Diagnostics) {
     }
 }
 
+/// How `function` is invoked, and what it signs with if it runs on this machine.
 async fn callable(
     function: &Function,
     model: &Model,
     settings: &Settings,
+    aws: &Arc<AwsClient>,
     lenders: Lenders<'_>,
     out: &mut Diagnostics,
-) -> Callable {
+) -> (Callable, Option<Arc<Key>>) {
     let own = settings_of(function, settings);
+    if let Some(own) = own.filter(|own| own.is_remote) {
+        let region = function.arn.split(':').nth(3).unwrap_or_default();
+        if let Err(missing) = aws.check("lambda") {
+            let message = format!("`functions.{}.remote` {missing}", function.logical_id);
+            out.error(codes::SERVICE, own.span, message);
+            return (Callable::Broken, None);
+        }
+        let remote = RemoteFunction::new(Arc::clone(aws), region, &function.name);
+        return (Callable::Host(Arc::new(remote)), None);
+    }
     if let Some(url) = own.and_then(|own| own.url.as_deref()) {
         return match InvokeUrl::new(url, &function.name, lenders.client.clone()) {
-            Ok(host) => Callable::Host(Arc::new(host)),
+            Ok(host) => (Callable::Host(Arc::new(host)), None),
             Err(error) => {
                 let span = own.map(|own| own.span).unwrap_or_default();
                 out.error(
@@ -330,7 +420,7 @@ async fn callable(
                     span,
                     format!("`functions.{}.url`: {error}", function.logical_id),
                 );
-                Callable::Absent
+                (Callable::Broken, None)
             }
         };
     }
@@ -349,12 +439,104 @@ async fn callable(
         None => None,
     });
     match builtin {
-        None => Callable::Absent,
-        Some(Builtin::Echo) => Callable::Echo,
+        None => local(function, own, model, settings, lenders, out).await,
+        Some(Builtin::Echo) => (Callable::Echo, None),
         Some(Builtin::Authorizer) => {
-            load_authorizer(function, own, model, settings, lenders, out).await
+            (load_authorizer(function, own, model, settings, lenders, out).await, None)
         }
     }
+}
+
+/// A function whose code is on this machine, or for which a command is configured.
+async fn local(
+    function: &Function,
+    own: Option<&FunctionSettings>,
+    model: &Model,
+    settings: &Settings,
+    lenders: Lenders<'_>,
+    out: &mut Diagnostics,
+) -> (Callable, Option<Arc<Key>>) {
+    let spec = lenders.functions.and_then(|host| {
+        let (spec, absent) = function::spec(function, own, settings, lenders.bases)?;
+        Some((Arc::clone(host), spec, absent))
+    });
+    let Some((host, spec, absent)) = spec else { return (Callable::Absent, None) };
+    for layer in absent {
+        let message = format!(
+            "layer `{layer}` is not on this machine, so `{}` runs without it",
+            function.logical_id
+        );
+        out.warning(codes::FUNCTION, function.span, message)
+            .at(&function.logical_id, "Properties.Layers")
+            .hint("name a local folder or zip instead of the ARN");
+    }
+    let inherited = match own {
+        Some(own) if own.inherits_credentials => inherited(lenders),
+        _ => Vec::new(),
+    };
+    let key = inherited_key(&inherited).unwrap_or_else(|| host.key(&function.arn));
+    let around = Around::new(&host, function, Arc::clone(&key), inherited, model, settings);
+    let hosted = match around {
+        // Unpacks archives.
+        Ok(around) => tokio::task::spawn_blocking(move || host.host(spec, around)).await,
+        Err(error) => Ok(Err(error)),
+    };
+    match hosted {
+        Ok(Ok(local)) => {
+            for warning in local.messages.warnings() {
+                out.warning(codes::FUNCTION, function.span, warning.clone())
+                    .at(&function.logical_id, "Properties.Runtime");
+            }
+            warn_role(function, out);
+            (Callable::Local(local), Some(key))
+        }
+        Ok(Err(error)) => {
+            out.error(codes::FUNCTION, function.span, error.to_string())
+                .at(&function.logical_id, "Properties.Code");
+            (Callable::Broken, None)
+        }
+        Err(error) => {
+            out.error(codes::FUNCTION, function.span, format!("its code was not read: {error}"))
+                .at(&function.logical_id, "Properties.Code");
+            (Callable::Broken, None)
+        }
+    }
+}
+
+/// A role that is not in the templates may still be the right one.
+fn warn_role(function: &Function, out: &mut Diagnostics) {
+    if function.policies.is_none() {
+        let message = format!(
+            "the role of `{}` is not in the templates; here it may manage the connections of its stack's APIs, and nothing else",
+            function.logical_id
+        );
+        out.warning(codes::FUNCTION, function.span, message)
+            .at(&function.logical_id, "Properties.Role");
+    }
+}
+
+/// Variables by which AWS's SDKs find credentials.
+const CREDENTIAL_VARIABLES: [&str; 3] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+fn inherited(lenders: Lenders<'_>) -> Vec<(String, String)> {
+    let one = |name: &str| Some((name.to_owned(), lenders.secrets.environment(name)?));
+    CREDENTIAL_VARIABLES.into_iter().filter_map(one).collect()
+}
+
+/// Credentials of this process as a key that may sign calls to it.
+fn inherited_key(variables: &[(String, String)]) -> Option<Arc<Key>> {
+    let find = |name: &str| {
+        let found = variables.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    };
+    let [id, secret, token] = CREDENTIAL_VARIABLES.map(find);
+    Some(Arc::new(Key {
+        id: id?,
+        secret: Secret::new(secret?),
+        session_token: token.map(Secret::new),
+        expires_at: None,
+    }))
 }
 
 async fn load_authorizer(

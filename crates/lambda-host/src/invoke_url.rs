@@ -66,7 +66,7 @@ impl InvokeUrl {
         };
         // An emulator may tell a function's error with a status of its own.
         if head.headers.contains_key("x-amz-function-error") || is_bare_error(&body) {
-            return Err(InvokeError::Function { message: error_message(&body) });
+            return Err(InvokeError::from_document(body));
         }
         if head.status != StatusCode::OK {
             return Err(not_invocable(&format_args!("the endpoint answered {}", head.status)));
@@ -103,22 +103,10 @@ fn is_bare_error(body: &[u8]) -> bool {
         })
 }
 
-/// Longest error message that is kept.
-const MESSAGE_BYTES_MAX: usize = 1024;
-
-fn error_message(body: &[u8]) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let message = value.as_ref().and_then(|value| value.get("errorMessage")?.as_str());
-    let mut message = message.unwrap_or_default().to_owned();
-    if MESSAGE_BYTES_MAX < message.len() {
-        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-    }
-    message
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error_message;
 
     #[test]
     fn only_an_object_of_error_members_is_a_bare_error() {

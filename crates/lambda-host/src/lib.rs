@@ -4,7 +4,16 @@
 //! ([`InvokeUrl`]): `cargo lambda watch`, `sam local start-lambda`, the runtime
 //! interface emulator.
 
+mod code;
+mod instance;
 mod invoke_url;
+mod local;
+mod output;
+mod pool;
+mod process;
+mod runtime;
+mod runtime_api;
+mod shim;
 mod spec;
 
 use std::fmt;
@@ -13,7 +22,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use code::{CodeError, EntryFault, fingerprint};
 pub use invoke_url::{Client, InvokeUrl, UrlError};
+pub use local::{Instances, LocalFunction, PAYLOAD_BYTES_MAX};
 pub use spec::{Code, Redirect, SharedSurroundings, Spec, Surroundings};
 
 /// Something that can be invoked with an event.
@@ -36,6 +47,8 @@ pub enum InvokeError {
     Function {
         /// `errorMessage`, at most 1 KiB of it.
         message: String,
+        /// The error as Lambda answers it: `{"errorMessage":…,"errorType":…,…}`.
+        document: Bytes,
     },
     /// The function could not be invoked at all.
     #[error("the function could not be invoked: {reason}")]
@@ -49,6 +62,33 @@ pub enum InvokeError {
     /// The result is larger than [`RESULT_BYTES_MAX`].
     #[error("the function's result is too large")]
     TooLarge,
+}
+
+impl InvokeError {
+    /// The error that a function raised, from what it (or its runtime) said about it.
+    pub fn from_document(document: Bytes) -> Self {
+        Self::Function { message: error_message(&document), document }
+    }
+
+    /// An error that Lambda itself reports in the place of the function, such as
+    /// `Runtime.ExitError`.
+    pub fn raised(kind: &str, message: &str) -> Self {
+        let document = serde_json::json!({ "errorType": kind, "errorMessage": message });
+        Self::from_document(document.to_string().into())
+    }
+}
+
+/// Longest error message that is kept.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+fn error_message(document: &[u8]) -> String {
+    let value: Option<serde_json::Value> = serde_json::from_slice(document).ok();
+    let message = value.as_ref().and_then(|value| value.get("errorMessage")?.as_str());
+    let mut message = message.unwrap_or_default().to_owned();
+    if MESSAGE_BYTES_MAX < message.len() {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+    }
+    message
 }
 
 /// Largest result of a synchronous invocation ([quotas]): 6 MB.
