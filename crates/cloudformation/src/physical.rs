@@ -130,7 +130,7 @@ impl Names {
             "AWS::ApiGatewayV2::Api" => {
                 api_id_tag(properties).unwrap_or_else(|| self.short_id(logical_id, API_ID_CHARS))
             }
-            "AWS::ApiGatewayV2::Stage" => name_or("StageName", 128),
+            "AWS::ApiGatewayV2::Stage" | "AWS::ApiGateway::Stage" => name_or("StageName", 128),
             "AWS::ApiGatewayV2::DomainName" => name_or("DomainName", 253),
             "AWS::ApiGatewayV2::Deployment"
             | "AWS::ApiGatewayV2::Authorizer"

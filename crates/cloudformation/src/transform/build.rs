@@ -37,8 +37,3 @@ pub(super) fn reference(name: &str, span: Span) -> Node {
 pub(super) fn attribute(logical_id: &str, name: &str, span: Span) -> Node {
     call("Fn::GetAtt", list([text(logical_id, span), text(name, span)], span))
 }
-
-/// `Fn::Sub` of a text without own variables.
-pub(super) fn sub(pattern: impl Into<String>, span: Span) -> Node {
-    call("Fn::Sub", text(pattern, span))
-}

@@ -3,13 +3,13 @@
 //!
 //! [specification]: https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification.html
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use api_model::{Diagnostic, Diagnostics, Entry, Node, Span, Value};
+use api_model::{Diagnostic, Diagnostics, Entry, Node, Severity, Span, Value};
 
 use crate::codes;
 use crate::document::{Budget, excerpt};
-use crate::nearest::nearest;
+use crate::nearest::suggest;
 use crate::transform::{Context, build};
 
 mod canonical;
@@ -33,6 +33,17 @@ const PREFIX: &str = "AWS::Serverless::";
 /// The types that are expanded.
 const TYPES: [&str; 5] =
     ["Function", "LayerVersion", "SimpleTable", "StateMachine", "WebSocketApi"];
+
+/// Longest logical id of a SAM resource; CloudFormation's own limit. The names
+/// of all that is generated begin with it.
+const LOGICAL_ID_CHARS_MAX: usize = 255;
+
+/// Most names that a hint lists.
+const LISTED_MAX: usize = 18;
+
+/// The type of what stays of a resource that has been refused, so that
+/// references to it are no further findings.
+const REFUSED: &str = "Wsgate::Refused::Resource";
 
 /// A resource of SAM with its `Globals`.
 pub(super) struct Source<'a> {
@@ -83,7 +94,7 @@ pub(super) struct Expansion<'c> {
     /// Logical ids of the template before the transform.
     declared: HashSet<String>,
     resources: Vec<Entry>,
-    conditions: Vec<Entry>,
+    conditions: BTreeMap<String, Node>,
     references: reference::References,
     /// Logical ids of [`Self::resources`], to find those made twice.
     made: HashSet<String>,
@@ -130,9 +141,7 @@ impl Expansion<'_> {
 
     /// Adds a condition, unless the template has it.
     pub(super) fn add_condition(&mut self, name: &str, value: Node) {
-        if !self.conditions.iter().any(|entry| entry.key == name) {
-            self.conditions.push(build::entry(name, value));
-        }
+        self.conditions.entry(name.to_owned()).or_insert(value);
     }
 
     /// Lets `Ref: LogicalId.property` and its like mean `target`.
@@ -154,10 +163,7 @@ impl Expansion<'_> {
     fn take(&mut self, node: &Node, span: Span) -> bool {
         if !self.is_full && !self.budget.take_copy(node) {
             self.is_full = true;
-            let message = "the template grows beyond what is read when SAM is expanded";
-            self.diagnostics
-                .error(codes::TOO_LARGE, span, message)
-                .hint("CloudFormation accepts 1 MB and 500 resources at most");
+            report_full(span, self.diagnostics);
         }
         !self.is_full
     }
@@ -226,14 +232,19 @@ impl Expansion<'_> {
         message: String,
         known: &[&str],
     ) {
-        let hint = nearest(&entry.key, known.iter().copied()).map_or_else(
-            || format!("properties are {}", known.join(", ")),
-            |near| format!("write `{near}`"),
-        );
-        self.diagnostics
-            .error(codes::SAM_PROPERTY, entry.key_span, message)
-            .at(source.logical_id, property_path(path))
-            .hint(hint);
+        let near = self.suggest(&entry.key, known);
+        let finding = self.diagnostics.error(codes::SAM_PROPERTY, entry.key_span, message);
+        finding.at(source.logical_id, property_path(path));
+        if let Some(near) = near {
+            finding.hint(format!("write `{near}`"));
+        } else if known.len() <= LISTED_MAX {
+            finding.hint(format!("properties are {}", known.join(", ")));
+        }
+    }
+
+    /// The name that was probably meant.
+    pub(super) fn suggest<'n>(&self, name: &str, known: &[&'n str]) -> Option<&'n str> {
+        suggest(self.diagnostics, name, known.iter().copied())
     }
 
     /// Reports properties that the type does not have.
@@ -246,6 +257,13 @@ impl Expansion<'_> {
             }
         }
     }
+}
+
+fn report_full(span: Span, diagnostics: &mut Diagnostics) {
+    let message = "the template grows beyond what is read when SAM is expanded";
+    diagnostics
+        .error(codes::TOO_LARGE, span, message)
+        .hint("CloudFormation accepts 1 MB and 500 resources at most");
 }
 
 fn property_path(path: &str) -> String {
@@ -270,7 +288,7 @@ pub(super) fn expand(root: &mut Node, context: &Context, diagnostics: &mut Diagn
         diagnostics,
         declared: entries.iter().map(|entry| entry.key.clone()).collect(),
         resources: Vec::with_capacity(entries.len()),
-        conditions: Vec::new(),
+        conditions: BTreeMap::new(),
         references: reference::References::default(),
         made: HashSet::new(),
         ignored: HashSet::new(),
@@ -280,13 +298,16 @@ pub(super) fn expand(root: &mut Node, context: &Context, diagnostics: &mut Diagn
     for entry in entries {
         expand_resource(entry, &globals, &mut out);
     }
-    let Expansion { resources: made, conditions, references, .. } = out;
+    let Expansion { resources: made, conditions, references, diagnostics, mut budget, .. } = out;
     resources.value.value = Value::Map(made);
     add_conditions(sections, conditions);
-    references.apply(root);
+    if !references.apply(root, &mut budget) {
+        report_full(root.span, diagnostics);
+    }
 }
 
-fn expand_resource(entry: Entry, globals: &globals::Globals, out: &mut Expansion<'_>) {
+fn expand_resource(mut entry: Entry, globals: &globals::Globals, out: &mut Expansion<'_>) {
+    remove_connectors(&mut entry, out);
     let resource_type = entry.value.find("Type").and_then(Node::as_text);
     let Some(kind) = resource_type.as_deref().and_then(|name| name.strip_prefix(PREFIX)) else {
         drop(resource_type);
@@ -295,9 +316,15 @@ fn expand_resource(entry: Entry, globals: &globals::Globals, out: &mut Expansion
     };
     let kind = kind.to_owned();
     drop(resource_type);
+    if entry.key.chars().count() > LOGICAL_ID_CHARS_MAX {
+        let message = format!("a logical id has at most {LOGICAL_ID_CHARS_MAX} characters");
+        out.diagnostics.error(codes::LOGICAL_ID, entry.key_span, message);
+        return;
+    }
     let Some(source) = read_source(&entry, &kind, globals, out) else {
         return;
     };
+    let first = out.diagnostics.list.len();
     match kind.as_str() {
         "Function" => function::expand(&source, out),
         "LayerVersion" => layer::expand(&source, out),
@@ -306,6 +333,47 @@ fn expand_resource(entry: Entry, globals: &globals::Globals, out: &mut Expansion
         "WebSocketApi" => websocket_api::expand(&source, out),
         _ if left_out::expand(&source, out) => {}
         _ => report_type(&source, out),
+    }
+    report_build(&source, out);
+    let is_there =
+        out.made.contains(source.logical_id) || out.references.is_renamed(source.logical_id);
+    let is_wrong = |finding: &Diagnostic| finding.severity == Severity::Error;
+    if !is_there && out.diagnostics.list[first..].iter().any(is_wrong) {
+        out.add(&source, source.logical_id, REFUSED, Vec::new(), source.inherited());
+    }
+}
+
+/// Says that the code of a function or layer is the output of a build, unless
+/// the template is what `sam build` wrote.
+fn report_build(source: &Source<'_>, out: &mut Expansion<'_>) {
+    let Some(metadata) = source.attribute("Metadata") else {
+        return;
+    };
+    if let Some(method) = metadata.find("BuildMethod")
+        && metadata.find("SamResourceId").is_none()
+    {
+        let message = "SAM builds this code first; here it is taken as it stands";
+        out.diagnostics
+            .warning(codes::SAM_IGNORED, method.span, message)
+            .at(source.logical_id, "Metadata.BuildMethod")
+            .hint("run `sam build` and give `.aws-sam/build/template.yaml`");
+    }
+}
+
+/// Reports the attribute with which SAM's connectors grant access.
+fn remove_connectors(entry: &mut Entry, out: &mut Expansion<'_>) {
+    let Value::Map(attributes) = &mut entry.value.value else {
+        return;
+    };
+    let Some(at) = attributes.iter().position(|attribute| attribute.key == "Connectors") else {
+        return;
+    };
+    let connectors = attributes.remove(at);
+    if out.ignored.insert("Connectors".to_owned()) {
+        let message = "`Connectors` are not evaluated here: what they grant is not granted";
+        out.diagnostics
+            .warning(codes::SAM_IGNORED, connectors.key_span, message)
+            .at(&entry.key, "Connectors");
     }
 }
 
@@ -340,7 +408,7 @@ fn read_source<'a>(
 
 fn report_type(source: &Source<'_>, out: &mut Expansion<'_>) {
     let names: Vec<&str> = TYPES.into_iter().chain(left_out::kinds()).collect();
-    let hint = nearest(source.kind, names.iter().copied()).map_or_else(
+    let hint = out.suggest(source.kind, &names).map_or_else(
         || format!("types are {}", names.join(", ")),
         |near| format!("write `{PREFIX}{near}`"),
     );
@@ -351,24 +419,17 @@ fn report_type(source: &Source<'_>, out: &mut Expansion<'_>) {
         .hint(hint);
 }
 
-fn add_conditions(sections: &mut Vec<Entry>, conditions: Vec<Entry>) {
-    if conditions.is_empty() {
+/// Adds conditions that the template does not have.
+fn add_conditions(sections: &mut Vec<Entry>, mut conditions: BTreeMap<String, Node>) {
+    let Some(span) = conditions.values().next().map(|node| node.span) else {
         return;
-    }
-    let span = conditions[0].key_span;
+    };
     let at = sections.iter().position(|section| section.key == "Conditions").unwrap_or_else(|| {
-        sections.push(Entry {
-            key: "Conditions".to_owned(),
-            key_span: span,
-            value: build::map([], span),
-        });
+        sections.push(build::entry("Conditions", build::map([], span)));
         sections.len() - 1
     });
     if let Value::Map(present) = &mut sections[at].value.value {
-        for condition in conditions {
-            if !present.iter().any(|entry| entry.key == condition.key) {
-                present.push(condition);
-            }
-        }
+        present.iter().for_each(|entry| drop(conditions.remove(&entry.key)));
+        present.extend(conditions.into_iter().map(|(name, value)| build::entry(name, value)));
     }
 }

@@ -1,5 +1,5 @@
 //! Values as JSON text with sorted keys: what SAM hashes into logical ids, and
-//! how it writes definitions of state machines.
+//! what definitions of state machines become.
 
 use api_model::{Entry, Node, Value};
 use sha1::{Digest, Sha1};
@@ -13,65 +13,40 @@ pub(super) fn hash(text: &str) -> String {
 /// Length of the hash in a logical id.
 pub(super) const HASH_CHARS: usize = 10;
 
-/// Without white space.
+/// A value without white space.
 pub(super) fn compact(node: &Node) -> String {
     let mut text = String::new();
-    write(node, None, &mut text);
-    text
-}
-
-/// With four blanks per level.
-pub(super) fn pretty(node: &Node) -> String {
-    let mut text = String::new();
-    write(node, Some(0), &mut text);
+    write(node, &mut text);
     text
 }
 
 /// Recursion is bounded by the depth of the tree.
-fn write(node: &Node, level: Option<usize>, out: &mut String) {
+fn write(node: &Node, out: &mut String) {
     match &node.value {
         Value::Null | Value::Unresolved => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Number(number) => out.push_str(&number.to_string()),
         Value::String(text) => write_text(text, out),
-        Value::List(items) if items.is_empty() => out.push_str("[]"),
         Value::List(items) => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
-                separate(at, level, out);
-                write(item, level.map(|level| level + 1), out);
+                out.push_str(if at > 0 { "," } else { "" });
+                write(item, out);
             }
-            end_line(level, out);
             out.push(']');
         }
-        Value::Map(entries) if entries.is_empty() => out.push_str("{}"),
         Value::Map(entries) => {
             let mut sorted: Vec<&Entry> = entries.iter().collect();
             sorted.sort_by(|a, b| a.key.cmp(&b.key));
             out.push('{');
             for (at, entry) in sorted.into_iter().enumerate() {
-                separate(at, level, out);
+                out.push_str(if at > 0 { "," } else { "" });
                 write_text(&entry.key, out);
-                out.push_str(if level.is_some() { ": " } else { ":" });
-                write(&entry.value, level.map(|level| level + 1), out);
+                out.push(':');
+                write(&entry.value, out);
             }
-            end_line(level, out);
             out.push('}');
         }
-    }
-}
-
-fn separate(at: usize, level: Option<usize>, out: &mut String) {
-    if at > 0 {
-        out.push(',');
-    }
-    end_line(level.map(|level| level + 1), out);
-}
-
-fn end_line(level: Option<usize>, out: &mut String) {
-    if let Some(level) = level {
-        out.push('\n');
-        (0..level).for_each(|_| out.push_str("    "));
     }
 }
 
@@ -103,7 +78,8 @@ mod tests {
     use api_model::{Position, Span};
 
     use super::*;
-    use crate::transform::build::{entry, list, map, text};
+    use crate::transform::build;
+    use crate::transform::build::{entry, list, map};
 
     #[test]
     fn values_are_written_as_sam_writes_them() {
@@ -111,7 +87,7 @@ mod tests {
         let span = Span { file: 0, start, end: start };
         let node = map(
             [
-                entry("b", list([text("é😀\u{7f}\"", span), map([], span)], span)),
+                entry("b", list([build::text("é😀\u{7f}\"", span), map([], span)], span)),
                 entry("a", Node::new(Value::Bool(true), span)),
             ],
             span,
@@ -119,6 +95,5 @@ mod tests {
         let want = r#"{"a":true,"b":["\u00e9\ud83d\ude00\u007f\"",{}]}"#;
         assert_eq!(compact(&node), want);
         assert_eq!(hash("abc"), "a9993e3647");
-        assert!(pretty(&node).starts_with("{\n    \"a\": true,\n    \"b\": [\n        \""));
     }
 }

@@ -8,7 +8,6 @@ use api_model::{Entry, Node, Span, Value};
 use super::role::Role;
 use super::{Expansion, Source, build, left_out};
 use crate::document::excerpt;
-use crate::nearest::nearest;
 use crate::{function, template};
 
 /// An event source that Lambda polls.
@@ -200,7 +199,7 @@ fn read<'a>(source: &Source<'_>, entry: &'a Entry, out: &mut Expansion<'_>) -> O
 fn report_kind(source: &Source<'_>, event: &Event<'_>, out: &mut Expansion<'_>) {
     let names: Vec<&str> = POLLED.iter().map(|polled| polled.kind).chain(PUSHED).collect();
     let message = format!("SAM has no event of type `{}`", excerpt(&event.kind));
-    let hint = nearest(&event.kind, names.iter().copied()).map_or_else(
+    let hint = out.suggest(&event.kind, &names).map_or_else(
         || format!("types are {}", names.join(", ")),
         |near| format!("write `{near}`"),
     );
@@ -233,7 +232,8 @@ fn add_mapping(
     for entry in given.iter().filter(|entry| !known.contains(&&*entry.key)) {
         is_right = false;
         let name = entry.key.as_str();
-        let message = format!("an `{}` event has no property `{}`", polled.kind, excerpt(name));
+        let message =
+            format!("an event of type `{}` has no property `{}`", polled.kind, excerpt(name));
         let path = format!("{path}.{name}");
         out.unknown_property(source, &path, entry, message, &known);
     }

@@ -8,7 +8,7 @@ use api_model::{Diagnostics, Entry, Node, Value};
 
 use super::{Expansion, Source};
 use crate::document::excerpt;
-use crate::nearest::nearest;
+use crate::nearest::suggest;
 use crate::{codes, function, template};
 
 /// The properties of each type that has some.
@@ -100,7 +100,7 @@ pub(super) fn take(sections: &mut Vec<Entry>, diagnostics: &mut Diagnostics) -> 
         let Some((_, supported)) = SUPPORTED.iter().find(|(name, _)| *name == kind) else {
             let names = SUPPORTED.map(|(name, _)| name);
             let message = format!("`Globals` cannot hold `{}`", excerpt(kind));
-            let hint = nearest(kind, names).map_or_else(
+            let hint = suggest(diagnostics, kind, names).map_or_else(
                 || format!("it can hold {}", names.join(", ")),
                 |near| format!("write `{near}`"),
             );
@@ -109,21 +109,22 @@ pub(super) fn take(sections: &mut Vec<Entry>, diagnostics: &mut Diagnostics) -> 
         };
         let properties = template::members(&entry.value, kind, diagnostics);
         // Types that are left out have an empty table: anything goes.
-        for property in properties.iter().filter(|_| !supported.is_empty()) {
-            if !supported.contains(&property.key.as_str()) {
-                let name = excerpt(&property.key);
-                let message = format!("`Globals` cannot hold `{name}` for `{kind}`");
-                let hint = nearest(&property.key, supported.iter().copied()).map_or_else(
-                    || "write it into each resource".to_owned(),
-                    |near| format!("write `{near}`"),
-                );
-                diagnostics
-                    .error(codes::SAM_PROPERTY, property.key_span, message)
-                    .hint(hint)
-                    .property = Some(format!("Globals.{kind}.{name}"));
-            }
+        let is_supported = |name: &str| supported.is_empty() || supported.contains(&name);
+        for property in properties.iter().filter(|property| !is_supported(&property.key)) {
+            let name = excerpt(&property.key);
+            let message = format!("`Globals` cannot hold `{name}` for `{kind}`");
+            let near = suggest(diagnostics, &property.key, supported.iter().copied());
+            let hint = near.map_or_else(
+                || "write it into each resource".to_owned(),
+                |near| format!("write `{near}`"),
+            );
+            diagnostics
+                .error(codes::SAM_PROPERTY, property.key_span, message)
+                .hint(hint)
+                .property = Some(format!("Globals.{kind}.{name}"));
         }
-        globals.by_kind.insert(kind.to_owned(), properties.to_vec());
+        let kept = properties.iter().filter(|property| is_supported(&property.key)).cloned();
+        globals.by_kind.insert(kind.to_owned(), kept.collect());
     }
     globals
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use api_model::{Node, Value};
 
+use crate::document::Budget;
+
 /// What names mean after the transform.
 #[derive(Default)]
 pub(super) struct References {
@@ -26,27 +28,33 @@ impl References {
         self.renamed.insert(old.to_owned(), new.to_owned());
     }
 
-    /// Rewrites the names in a template.
-    pub(super) fn apply(&self, root: &mut Node) {
-        if !self.renamed.is_empty() || !self.generated.is_empty() {
-            self.rewrite(root);
-        }
+    /// Whether [`Self::rename`] was called for `logical_id`.
+    pub(super) fn is_renamed(&self, logical_id: &str) -> bool {
+        self.renamed.contains_key(logical_id)
     }
 
-    fn rewrite(&self, node: &mut Node) {
+    /// Rewrites the names in a template; false when there is no room left.
+    pub(super) fn apply(&self, root: &mut Node, budget: &mut Budget) -> bool {
+        if !self.renamed.is_empty() || !self.generated.is_empty() {
+            self.rewrite(root, budget);
+        }
+        budget.take(0, 0)
+    }
+
+    fn rewrite(&self, node: &mut Node, budget: &mut Budget) {
         match &mut node.value {
-            Value::List(items) => items.iter_mut().for_each(|item| self.rewrite(item)),
+            Value::List(items) => items.iter_mut().for_each(|item| self.rewrite(item, budget)),
             Value::Map(entries) => {
                 let is_call = entries.len() == 1;
                 for entry in entries {
                     match entry.key.as_str() {
                         "Ref" if is_call => self.rewrite_text(&mut entry.value),
                         "Fn::GetAtt" if is_call => self.rewrite_attribute(&mut entry.value),
-                        "Fn::Sub" if is_call => self.rewrite_sub(&mut entry.value),
+                        "Fn::Sub" if is_call => self.rewrite_sub(&mut entry.value, budget),
                         "DependsOn" => self.rewrite_depends_on(&mut entry.value),
                         _ => {}
                     }
-                    self.rewrite(&mut entry.value);
+                    self.rewrite(&mut entry.value, budget);
                 }
             }
             Value::Null
@@ -107,7 +115,8 @@ impl References {
         }
     }
 
-    fn rewrite_sub(&self, node: &mut Node) {
+    /// One text may hold a name many times, and new names are longer.
+    fn rewrite_sub(&self, node: &mut Node, budget: &mut Budget) {
         let text = match &mut node.value {
             Value::List(items) => items.first_mut().map(|item| &mut item.value),
             value => Some(value),
@@ -123,7 +132,12 @@ impl References {
             };
             let name = &rest[start + 2..start + length];
             made.push_str(&rest[..start + 2]);
-            made.push_str(&self.spelling(name).unwrap_or_else(|| name.to_owned()));
+            let new = self.spelling(name);
+            if new.as_ref().is_some_and(|new| !budget.take(0, new.len())) {
+                node.value = Value::Unresolved;
+                return;
+            }
+            made.push_str(new.as_deref().unwrap_or(name));
             rest = &rest[start + length..];
         }
         made.push_str(rest);

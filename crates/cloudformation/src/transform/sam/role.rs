@@ -7,7 +7,6 @@ use api_model::{Entry, Node, Span, Value};
 use super::{Expansion, Source, build, canonical, policy_template};
 use crate::document::excerpt;
 use crate::function;
-use crate::nearest::nearest;
 
 /// The execution role of a function or state machine.
 pub(super) struct Role {
@@ -236,7 +235,8 @@ fn expand_template(
     let span = template.key_span;
     let Some(parameters) = policy_template::parameters(name) else {
         let message = format!("SAM has no policy template `{}`", excerpt(name));
-        let hint = nearest(name, policy_template::names()).map_or_else(
+        let names: Vec<&str> = policy_template::names().collect();
+        let hint = out.suggest(name, &names).map_or_else(
             || "a policy document needs `Statement`".to_owned(),
             |near| format!("write `{near}`"),
         );

@@ -100,7 +100,7 @@ fn definition(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Vec<Entry>
             let mut made = Vec::new();
             substitute(&mut definition, &mut made);
             substitutions.extend(made);
-            let text = build::text(canonical::pretty(&definition), definition.span);
+            let text = build::text(canonical::compact(&definition), definition.span);
             properties.push(build::entry("DefinitionString", text));
         }
         (None, Some(uri)) => {

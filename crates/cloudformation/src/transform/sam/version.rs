@@ -18,6 +18,9 @@ pub(super) struct Published {
     name: Node,
 }
 
+/// Longest name of an alias; Lambda's own limit.
+const ALIAS_CHARS_MAX: usize = 128;
+
 /// Names version and alias of a function with these Lambda properties; nothing
 /// if it publishes none, or after a finding.
 pub(super) fn publish(
@@ -31,16 +34,21 @@ pub(super) fn publish(
         Some(Value::String(name)) => name.clone(),
         Some(Value::Unresolved) => return None,
         _ => {
-            let message = "`AutoPublishAlias` must be a string or `!Ref` of a parameter";
+            let message =
+                "`AutoPublishAlias` must be a string, or `!Ref` of a parameter that is no secret";
             out.refuse(source, "AutoPublishAlias", node.span, message);
             return None;
         }
     };
     let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if name.is_empty() || !is_word || name.bytes().all(|b| b.is_ascii_digit()) {
+    if name.is_empty()
+        || name.len() > ALIAS_CHARS_MAX
+        || !is_word
+        || name.bytes().all(|b| b.is_ascii_digit())
+    {
         let message = format!("`{}` is no name of an alias", excerpt(&name));
         out.refuse(source, "AutoPublishAlias", node.span, message)
-            .hint("use letters, digits, `-` and `_`, and not digits alone");
+            .hint("use up to 128 letters, digits, `-` and `_`, and not digits alone");
         return None;
     }
     let id = source.logical_id;
