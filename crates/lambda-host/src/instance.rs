@@ -421,6 +421,18 @@ impl Instance {
         self.work.lock().flights.len()
     }
 
+    /// Whether the runtime waits for an event, and has none.
+    pub(crate) fn is_idle(&self) -> bool {
+        let work = self.work.lock();
+        work.flights.is_empty() && 0 < work.seats
+    }
+
+    /// Whether the runtime has answered, and not asked for its next event.
+    pub(crate) fn is_returning(&self) -> bool {
+        let work = self.work.lock();
+        matches!(work.phase, Phase::Ready { .. }) && work.flights.is_empty() && work.seats == 0
+    }
+
     /// Notes that the runtime asks for an event. Returns whether it is the first time.
     pub(crate) fn become_ready(&self) -> bool {
         let mut work = self.work.lock();
@@ -476,11 +488,6 @@ impl Instance {
         let is_cold = !std::mem::replace(&mut work.has_begun, true);
         work.flights.push(Flight { id, job, begun, deadline, is_cold });
         event
-    }
-
-    /// Whether the runtime has invocation `id`.
-    pub(crate) fn has(&self, id: &str) -> bool {
-        self.work.lock().flights.iter().any(|flight| *flight.id == *id)
     }
 
     /// Ends invocation `id`. Returns whether the runtime had it.

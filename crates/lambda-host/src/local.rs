@@ -46,6 +46,8 @@ pub struct Instances {
     pub running: usize,
     /// Processes with an invocation.
     pub busy: usize,
+    /// Processes that wait for an invocation.
+    pub idle: usize,
     /// Processes that became ready, ever.
     pub cold_starts: u64,
     /// Invocations that wait for a process.

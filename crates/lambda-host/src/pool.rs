@@ -32,9 +32,13 @@ pub(crate) const WAITING_MAX: usize = 20_000;
 /// Bytes of the payloads that may wait.
 pub(crate) const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// How long an invocation waits for a busy instance before another one is started. Less than any
-/// start of an interpreter, more than most handlers take.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long an invocation waits for a busy instance before another one is started: as long as an
+/// interpreter takes to start, longer than most handlers take.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long it waits if an instance has answered and not asked for its next event yet. Some never
+/// do: they await what their handler left behind.
+const RETURN_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Instances of a function that start at once, at least: one that hangs delays no other.
 const STARTS_MIN: usize = 2;
@@ -258,8 +262,7 @@ impl Pool {
                         state.starting -= 1;
                         return false;
                     }
-                    Some((_, job)) if 0 < state.ready => job.since + PATIENCE,
-                    Some(_) => now,
+                    Some((_, job)) => job.since + state.patience(),
                 };
                 let later = later.max(state.trouble.earliest().unwrap_or(now));
                 if later <= now {
@@ -436,6 +439,7 @@ impl Pool {
         Instances {
             running: state.instances.len(),
             busy: state.instances.values().filter(|instance| 0 < instance.busy()).count(),
+            idle: state.instances.values().filter(|instance| instance.is_idle()).count(),
             cold_starts: state.cold_starts,
             waiting: state.waiting.len(),
         }
@@ -452,6 +456,17 @@ impl State {
             }
         }
         Some(job)
+    }
+
+    /// How long an invocation waits before an instance is started for it.
+    fn patience(&self) -> Duration {
+        if self.ready == 0 {
+            Duration::ZERO
+        } else if self.instances.values().any(|instance| instance.is_returning()) {
+            RETURN_PATIENCE
+        } else {
+            PATIENCE
+        }
     }
 
     fn enqueue(&mut self, job: Job) {

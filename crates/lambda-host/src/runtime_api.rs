@@ -155,9 +155,6 @@ async fn response(
     id: &str,
     request: Request<Incoming>,
 ) -> Answer {
-    if !instance.has(id) {
-        return invalid_id();
-    }
     let result = match read(request.into_body()).await {
         Ok(Body { bytes, failure: None }) => Ok(bytes),
         Ok(Body { failure: Some(kind), .. }) => Err(InvokeError::raised(&kind, &kind)),
@@ -180,9 +177,6 @@ async fn invocation_error(
     id: &str,
     request: Request<Incoming>,
 ) -> Answer {
-    if !instance.has(id) {
-        return invalid_id();
-    }
     let error = match failure(request).await {
         Ok(error) => error,
         Err(answer) => return answer,

@@ -61,7 +61,7 @@ pub(crate) fn spec(name: &str) -> Spec {
         environment: Vec::new(),
         timeout: DEADLINE,
         memory_mb: 128,
-        instances_max: 64,
+        instances_max: 1,
         invocations_per_instance: 1,
         command: Some(vec!["python3".to_owned(), "index.py".to_owned()]),
     }
@@ -171,7 +171,11 @@ static RECORDS: Mutex<Vec<Record>> = Mutex::new(Vec::new());
 /// What function `name` has logged so far.
 pub(crate) fn records(name: &str) -> Vec<Record> {
     let records = RECORDS.lock().unwrap();
-    records.iter().filter(|record| record.get("function").is_some_and(|f| f == name)).cloned().collect()
+    records
+        .iter()
+        .filter(|record| record.get("function").is_some_and(|f| f == name))
+        .cloned()
+        .collect()
 }
 
 /// The first record whose text is or begins with `text`.

@@ -39,7 +39,7 @@ async fn results_are_passed_on_byte_by_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invocations_at_once_get_a_process_each() {
-    let function = function("cold", |_| {});
+    let function = function("cold", |spec| spec.instances_max = 64);
     let holder = Holder::new().await;
     let calls: Vec<_> = (0..4).map(|n| spawn(&function, holder.event(&n.to_string()))).collect();
     let mut held = Vec::new();
@@ -60,7 +60,7 @@ async fn invocations_at_once_get_a_process_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_most_instances_invocations_wait_in_order() {
-    let function = function("order", |spec| spec.instances_max = 1);
+    let function = function("order", |_| {});
     let holder = Holder::new().await;
     let mut calls = vec![spawn(&function, holder.event("0"))];
     let mut held = Some(holder.held().await);
@@ -83,7 +83,7 @@ async fn beyond_the_most_instances_invocations_wait_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_idle_process_is_used_first() {
-    let function = function("lifo", |_| {});
+    let function = function("lifo", |spec| spec.instances_max = 2);
     let holder = Holder::new().await;
     let first = spawn(&function, holder.event("a"));
     let (_, a) = holder.held().await;
@@ -91,24 +91,16 @@ async fn the_last_idle_process_is_used_first() {
     let (_, b) = holder.held().await;
     drop(a);
     first.await.unwrap().unwrap();
-    // It idles again when it has asked for its next event, which a further answer proves.
-    let pid = ask(&function, "who").await["pid"].clone();
+    eventually("an idle process", || function.instances().idle == 1);
     drop(b);
     let last = second.await.unwrap().unwrap()["pid"].clone();
-    assert_ne!(pid, last);
-    eventually("the use of the last", || {
-        let who = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(ask(&function, "who"))
-        });
-        who["pid"] == last
-    });
+    eventually("another idle process", || function.instances().idle == 2);
     assert_eq!(ask(&function, "who").await["pid"], last);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_process_takes_several_invocations_where_it_may() {
     let function = function("several", |spec| {
-        spec.instances_max = 1;
         spec.invocations_per_instance = 4;
     });
     let holder = Holder::new().await;
@@ -128,7 +120,7 @@ async fn one_process_takes_several_invocations_where_it_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sibling_has_instances_of_its_own() {
-    let function = function("sibling", |spec| spec.instances_max = 1);
+    let function = function("sibling", |_| {});
     let sibling = function.sibling();
     let holder = Holder::new().await;
     let call = spawn(&function, holder.event(""));
@@ -140,7 +132,7 @@ async fn a_sibling_has_instances_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_lets_invocations_finish_and_refuses_new_ones() {
-    let function = function("stop", |spec| spec.instances_max = 1);
+    let function = function("stop", |_| {});
     let holder = Holder::new().await;
     let calls = [spawn(&function, holder.event("served")), spawn(&function, holder.event("waits"))];
     let first = holder.held().await;
@@ -207,7 +199,7 @@ async fn dropping_the_function_leaves_no_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_invocation_costs_neither_process_nor_place() {
-    let function = function("given-up", |spec| spec.instances_max = 1);
+    let function = function("given-up", |_| {});
     let holder = Holder::new().await;
     let given_up = spawn(&function, holder.event("given up"));
     let (_, held) = holder.held().await;
@@ -224,17 +216,19 @@ async fn a_dropped_invocation_costs_neither_process_nor_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_callers_time_ends_the_wait_but_not_the_function() {
-    let function = function("impatient", |spec| spec.instances_max = 1);
+    let function = function("impatient", |_| {});
     let pid = ask(&function, "who").await["pid"].clone();
     let holder = Holder::new().await;
-    let event = Bytes::from(holder.event("").to_string());
-    let result = function.invoke(event, Duration::from_millis(1)).await;
-    assert_eq!(result, Err(InvokeError::Timeout));
-    // Whether it began or not, the next invocation finds the same process.
-    let next = spawn(&function, json!({ "do": "who" }));
-    tokio::select! {
-        (_, held) = holder.held() => drop(held),
-        () = async { eventually("the next", || next.is_finished()) } => {}
-    }
-    assert_eq!(next.await.unwrap().unwrap()["pid"], pid);
+    let call = tokio::spawn({
+        let (function, event) = (Arc::clone(&function), Bytes::from(holder.event("").to_string()));
+        async move { function.invoke(event, Duration::from_secs(2)).await }
+    });
+    let (_, held) = holder.held().await;
+    assert_eq!(call.await.unwrap(), Err(InvokeError::Timeout));
+    assert_eq!(function.instances().busy, 1, "it runs on");
+    let waits = function.invoke(Bytes::from_static(b"{}"), Duration::from_millis(1)).await;
+    assert_eq!(waits, Err(InvokeError::Timeout));
+    assert_eq!(function.instances().waiting, 0);
+    drop(held);
+    assert_eq!(ask(&function, "who").await["pid"], pid);
 }

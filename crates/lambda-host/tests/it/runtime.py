@@ -47,6 +47,11 @@ def hold(event):
         gate.recv(1)
 
 
+def sockets():
+    links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum(os.readlink(link).startswith("socket:") for link in links if os.path.lexists(link))
+
+
 def foreign(address):
     """What another instance's Runtime API does with us."""
     host, port = address.split(":")
@@ -110,7 +115,7 @@ def serve(client, request, headers, payload):
         client.answer(request, {"pid": os.getpid(), "child": child.pid})
     elif do == "where":
         client.answer(request, {"environment": dict(os.environ), "headers": headers, "cwd": os.getcwd(), "api": API,
-            "descriptors": len(os.listdir("/proc/self/fd")) - 1, "stdin": os.read(0, 1).decode()})
+            "sockets": sockets(), "stdin": os.read(0, 1).decode()})
     elif do == "calls":
         statuses = []
         for method, path, extra in event["calls"]:
