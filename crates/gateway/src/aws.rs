@@ -11,6 +11,7 @@ pub(crate) mod server;
 pub(crate) mod service;
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -30,8 +31,7 @@ use session::integration::{Answer, AwsCall};
 use crate::client::{ANSWER_BYTES_MAX, Client};
 use crate::settings::Integrations;
 
-pub(crate) use ask::Operation;
-pub use ask::Refused;
+pub(crate) use ask::{Operation, Refused, element};
 
 /// Makes the call of an integration.
 pub(crate) async fn call(aws: &AwsClient, call: AwsCall) -> Result<Answer, Failure> {
@@ -67,7 +67,7 @@ pub struct AwsClient {
     /// Those of the environment, if they may be used; else what keeps them from being used.
     ambient: Option<Result<Credentials, String>>,
     /// Made up at this start: they open nothing, but services want to see some.
-    local: Credentials,
+    local: &'static Credentials,
 }
 
 impl AwsClient {
@@ -82,7 +82,7 @@ impl AwsClient {
             client,
             integrations: integrations.clone(),
             ambient: integrations.is_ambient.then(|| ambient(look)),
-            local: local(),
+            local: &LOCAL,
         }
     }
 
@@ -128,7 +128,7 @@ impl AwsClient {
         let credentials = match &self.ambient {
             Some(Ok(ambient)) => ambient,
             Some(Err(_)) => return Err(CallError::NoWay),
-            None => &self.local,
+            None => self.local,
         };
         let uri = self.address(&outgoing).ok_or(CallError::Malformed)?;
         let mut request = Request::new(Full::new(outgoing.body.clone()));
@@ -360,15 +360,15 @@ fn ambient(look: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, String>
     }
 }
 
-/// A random key pair in the alphabet of AWS's own, which every emulator accepts.
-fn local() -> Credentials {
+/// A random key pair of this start in the alphabet of AWS's own, which every emulator accepts.
+static LOCAL: LazyLock<Credentials> = LazyLock::new(|| {
     let mut id = [0; 8];
     let mut secret = [0; 20];
     rand::fill(&mut id).expect("the system has randomness");
     rand::fill(&mut secret).expect("the system has randomness");
     let id = format!("WSGA{}", hex::encode_upper(id));
     Credentials::new(id, hex::encode(secret), None, None, "local")
-}
+});
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ pub mod journal;
 pub mod listener;
 pub mod local;
 mod management;
+pub mod provision;
+mod queue;
 mod registry;
 mod renewal;
 mod revocation;

@@ -26,7 +26,7 @@ pub(crate) struct Operation<'a> {
 
 /// Why an operation gave nothing.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// There was no usable answer.
     #[error("{reason}")]
     Failed {

@@ -36,7 +36,7 @@ fn is_signed(asked: &Asked, client: &AwsClient, service: &str) -> bool {
 #[tokio::test]
 async fn a_call_is_signed_for_its_service_and_keeps_its_path_query_headers_and_body() {
     let server = Server::start(|_| (200, "fine".to_owned())).await;
-    let client = server.client(&["dynamodb", "states", "sqs", "email"]);
+    let here = server.client(&["dynamodb", "states", "sqs", "email"]);
     let headers = [
         ("Content-Type", "application/x-www-form-urlencoded"),
         ("X-Amz-Target", "A.B"),
@@ -57,7 +57,7 @@ async fn a_call_is_signed_for_its_service_and_keeps_its_path_query_headers_and_b
             body: body.clone(),
             ..outgoing(service, "/0/my%20queue")
         };
-        let received = client.send(call, BYTES_MAX).await.unwrap();
+        let received = here.send(call, BYTES_MAX).await.unwrap();
         assert_eq!((received.status, &received.body[..]), (200, &b"fine"[..]));
         let asked = server.asked().pop().unwrap();
         assert_eq!(
@@ -69,7 +69,7 @@ async fn a_call_is_signed_for_its_service_and_keeps_its_path_query_headers_and_b
         assert!(server.url.ends_with(asked.headers["host"].to_str().unwrap()));
         assert_eq!(asked.headers.get_all("host").iter().count(), 1);
         assert_eq!(asked.headers.get("x-amz-security-token"), None);
-        assert!(is_signed(&asked, &client, signing), "{service}: {asked:?}");
+        assert!(is_signed(&asked, &here, signing), "{service}: {asked:?}");
     }
 }
 
@@ -77,8 +77,8 @@ async fn a_call_is_signed_for_its_service_and_keeps_its_path_query_headers_and_b
 async fn answers_of_any_status_come_back_and_redirects_are_not_followed() {
     for status in [204, 302, 400, 500] {
         let server = Server::start(move |_| (status, String::new())).await;
-        let client = server.client(&["dynamodb"]);
-        let received = client.send(outgoing("dynamodb", "/"), BYTES_MAX).await.unwrap();
+        let here = server.client(&["dynamodb"]);
+        let received = here.send(outgoing("dynamodb", "/"), BYTES_MAX).await.unwrap();
         assert_eq!((received.status, server.asked().len()), (status, 1));
     }
 }
@@ -86,33 +86,33 @@ async fn answers_of_any_status_come_back_and_redirects_are_not_followed() {
 #[tokio::test]
 async fn what_cannot_be_sent_or_read_is_an_error() {
     let server = Server::start(|_| (200, "x".repeat(BYTES_MAX + 1))).await;
-    let client = server.client(&["dynamodb"]);
+    let here = server.client(&["dynamodb"]);
     async fn failed(client: &AwsClient, call: Outgoing<'_>) -> CallError {
         client.send(call, BYTES_MAX).await.map(|_| ()).unwrap_err()
     }
-    assert_eq!(failed(&client, outgoing("dynamodb", "/")).await, CallError::Unreadable);
-    assert_eq!(failed(&client, outgoing("sqs", "/")).await, CallError::NoWay);
+    assert_eq!(failed(&here, outgoing("dynamodb", "/")).await, CallError::Unreadable);
+    assert_eq!(failed(&here, outgoing("sqs", "/")).await, CallError::NoWay);
     for value in ["a\r\nx: y", "a\nb", "a\0b"] {
         let headers = [("x-a".to_owned(), value.to_owned())];
         let call = Outgoing { headers: &headers, ..outgoing("dynamodb", "/") };
-        assert_eq!(failed(&client, call).await, CallError::Malformed, "{value:?}");
+        assert_eq!(failed(&here, call).await, CallError::Malformed, "{value:?}");
     }
     let headers = [("x-a: b\r\nx-c".to_owned(), "d".to_owned())];
     let call = Outgoing { headers: &headers, ..outgoing("dynamodb", "/") };
-    assert_eq!(failed(&client, call).await, CallError::Malformed);
+    assert_eq!(failed(&here, call).await, CallError::Malformed);
     for path in ["/a b", "/a\r\nb", "@evil.example/", ".evil.example", "a"] {
         assert_eq!(
-            failed(&client, outgoing("dynamodb", path)).await,
+            failed(&here, outgoing("dynamodb", path)).await,
             CallError::Malformed,
             "{path:?}"
         );
     }
     let call = Outgoing { method: "PO ST", ..outgoing("dynamodb", "/") };
-    assert_eq!(failed(&client, call).await, CallError::Malformed);
+    assert_eq!(failed(&here, call).await, CallError::Malformed);
     assert_eq!(server.asked().len(), 1);
     let url = server.url.clone();
     drop(server);
-    let gone = super::server::client([("dynamodb", url.as_str())].into_iter());
+    let gone = client([("dynamodb", url.as_str())].into_iter());
     assert_eq!(failed(&gone, outgoing("dynamodb", "/")).await, CallError::Unreachable);
 }
 
@@ -191,7 +191,7 @@ fn endpoints_may_have_a_path_and_names_below_localhost_stay_here() {
 #[tokio::test]
 async fn an_integration_without_a_role_asks_as_nobody() {
     let server = Server::start(|_| (403, "{}".to_owned())).await;
-    let client = server.client(&["sqs"]);
+    let here = server.client(&["sqs"]);
     let of = |role: Option<&str>| AwsCall {
         service: "sqs".to_owned(),
         subdomain: None,
@@ -204,7 +204,7 @@ async fn an_integration_without_a_role_asks_as_nobody() {
         body: b"Action=SendMessage".to_vec(),
     };
     for role in [None, Some("arn:aws:iam::0:role/r")] {
-        let Answer::Http { status, body, .. } = call(&client, of(role)).await.unwrap() else {
+        let Answer::Http { status, body, .. } = call(&here, of(role)).await.unwrap() else {
             panic!("not an answer over HTTP");
         };
         assert_eq!((status, body.as_slice()), (403, &b"{}"[..]));
@@ -213,8 +213,8 @@ async fn an_integration_without_a_role_asks_as_nobody() {
         assert_eq!(asked.headers["x-a"], "b");
     }
     let unreachable = AwsCall { service: "dynamodb".to_owned(), ..of(None) };
-    assert_eq!(call(&client, unreachable).await, Err(Failure::IntegrationUnreachable));
+    assert_eq!(call(&here, unreachable).await, Err(Failure::IntegrationUnreachable));
     let mut malformed = of(None);
     malformed.headers.push(("x-b".to_owned(), "c\r\nd: e".to_owned()));
-    assert_eq!(call(&client, malformed).await, Err(Failure::TemplateFailed));
+    assert_eq!(call(&here, malformed).await, Err(Failure::TemplateFailed));
 }

@@ -132,7 +132,8 @@ pub(super) fn by_path(
     }) {
         return Err(Error::InvalidFilterKey);
     }
-    let base = if path.ends_with('/') { path.clone() } else { format!("{path}/") };
+    let slash = if path.ends_with("/") { "" } else { "/" };
+    let base = format!("{path}{slash}");
     let after = question.next_token.as_deref().map(|token| resume(token, &base)).transpose()?;
     let is_recursive = question.recursive.unwrap_or(false);
     let is_wanted = |(name, parameter): &(&str, &Parameter)| {
