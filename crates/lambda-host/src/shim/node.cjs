@@ -77,7 +77,8 @@ function missingSdk(error) {
 
 function log(what, error) {
   const { errorType, errorMessage, trace } = describe(error);
-  console.error(`${what}\t${JSON.stringify({ errorType, errorMessage, stack: trace })}`);
+  const stack = error?.cause ? describe(error.cause).trace : trace;
+  console.error(`${what}\t${JSON.stringify({ errorType, errorMessage, stack })}`);
 }
 
 // ---- Runtime API

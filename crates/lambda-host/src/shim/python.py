@@ -74,20 +74,30 @@ def redirect(names, host, port):
 class Fault(Exception):
     """An error of the runtime, not of the function's code."""
 
-    def __init__(self, error_type, message, trace=()):
+    def __init__(self, error_type, message, trace=(), shown=()):
         super().__init__(message)
         self.error_type = f"Runtime.{error_type}"
         self.trace = list(trace)
+        self.shown = list(shown)  # in the log only
+
+
+def own_frames(error):
+    """Where in the function's code it happened, without the machinery of imports."""
+    frames = [tuple(frame) for frame in traceback.extract_tb(error.__traceback__)]
+    machinery = ("<frozen ", __file__, os.path.dirname(importlib.__file__))
+    frames = [frame for frame in frames if not frame[0].startswith(machinery)]
+    return traceback.format_list(frames)
 
 
 def describe(error, request_id=""):
     if isinstance(error, Fault):
         error_type, trace = error.error_type, error.trace
     else:
-        error_type, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)
-        while len(frames) > 1 and frames[0].filename == __file__:
+        # As tuples, frames are printed without marks under the code.
+        frames = [tuple(frame) for frame in traceback.extract_tb(error.__traceback__)]
+        while len(frames) > 1 and frames[0][0] == __file__:
             del frames[0]
-        trace = traceback.format_list(frames)
+        error_type, trace = type(error).__name__, traceback.format_list(frames)
     return {
         "errorMessage": str(error),
         "errorType": error_type,
@@ -96,10 +106,14 @@ def describe(error, request_id=""):
     }
 
 
-def log_error(description):
-    text = f"[ERROR] {description['errorType']}: {description['errorMessage']}"
-    trace = "".join(description["stackTrace"]).replace("\n", "\r")
-    print(f"{text}\rTraceback (most recent call last):\r{trace}".rstrip("\r"), flush=True)
+def log_error(error, description):
+    """One line: a log shows which line belongs to which function, not which lines to each other."""
+    lines = [f"[ERROR] {description['errorType']}: {description['errorMessage']}"]
+    trace = getattr(error, "shown", None) or description["stackTrace"]
+    if trace:
+        lines += ["Traceback (most recent call last):", *trace]
+    lines = "\n".join(lines).splitlines()
+    print("\t".join(filter(None, lines)), flush=True)
 
 
 def missing_sdk(error, folder):
@@ -293,7 +307,7 @@ def load_handler(name, folder):
         module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as error:
         message = f"Unable to import module '{module_name}': {error}{missing_sdk(error, folder)}"
-        raise Fault("ImportModuleError", message) from None
+        raise Fault("ImportModuleError", message, shown=own_frames(error)) from None
     except SyntaxError as error:
         trace = [f'  File "{error.filename}" Line {error.lineno}\n    {error.text}']
         message = f"Syntax error in module '{module_name}': {error}"
@@ -393,7 +407,7 @@ def handle(handler, encoder, headers, body):
         return "response", {"Content-Type": content_type}, answer
     except Exception as error:
         description = describe(error, headers.get("lambda-runtime-aws-request-id", ""))
-        log_error(description)
+        log_error(error, description)
         return "error", error_headers(description), Encoder().encode(description).encode()
 
 
@@ -429,7 +443,7 @@ def main():
         handler = load_handler(os.environ["_HANDLER"], settings.get("folder"))
     except Exception as error:
         description = describe(error)
-        log_error(description)
+        log_error(error, description)
         flush()
         body = Encoder().encode(description).encode()
         Connection().answer("init/error", error_headers(description), body)
