@@ -103,6 +103,7 @@ const KNOWN_TYPES: &[&str] = &[
     ROUTE_RESPONSE,
     STAGE,
     "AWS::ApiGatewayV2::Model",
+    "AWS::CDK::Metadata",
     "AWS::CertificateManager::Certificate",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
@@ -115,6 +116,7 @@ const KNOWN_TYPES: &[&str] = &[
     "AWS::Lambda::Version",
     "AWS::Logs::LogGroup",
     "AWS::Route53::RecordSet",
+    "AWS::Route53::RecordSetGroup",
     "AWS::SSM::Parameter",
 ];
 

@@ -318,7 +318,8 @@ impl<'a> Declaration<'a> {
             return Some(to_value(text, self.shape, self.span));
         }
         let found = options.ssm_parameters.get(text).or_else(|| earlier_ssm.get(text));
-        let Some(found) = found else {
+        let bootstrap = is_bootstrap_version(text).then_some(BOOTSTRAP_VERSION);
+        let Some(found) = found.map(String::as_str).or(bootstrap) else {
             let message = format!(
                 "the value of SSM parameter `{}`, which `{}` names, is not configured; what uses it stays unknown",
                 excerpt(text),
@@ -331,6 +332,17 @@ impl<'a> Declaration<'a> {
         };
         Some(to_value(found, self.shape, self.span))
     }
+}
+
+/// The version of the resources that `cdk bootstrap` would have made: as new
+/// as any template of the CDK asks for.
+const BOOTSTRAP_VERSION: &str = "1000";
+
+/// Whether an SSM parameter is the one in which the CDK keeps that version:
+/// `/cdk-bootstrap/{qualifier}/version`.
+fn is_bootstrap_version(name: &str) -> bool {
+    let rest = name.strip_prefix("/cdk-bootstrap/");
+    rest.and_then(|rest| rest.strip_suffix("/version")).is_some_and(|name| !name.contains('/'))
 }
 
 fn to_value(text: &str, shape: Shape, span: Span) -> Value {

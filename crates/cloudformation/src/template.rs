@@ -106,6 +106,8 @@ pub(crate) fn read<'a>(root: &'a Node, diagnostics: &mut Diagnostics) -> Option<
                     })
                     .collect();
             }
+            // Each template of the CDK asks whether `cdk bootstrap` has run.
+            "Rules" if value.entries().iter().all(|rule| rule.key == "CheckBootstrapVersion") => {}
             "Rules" | "Hooks" => {
                 let message = format!("section `{}` is not evaluated here", section.key);
                 diagnostics.warning(codes::SECTION_IGNORED, section.key_span, message);
