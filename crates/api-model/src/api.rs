@@ -443,6 +443,8 @@ pub struct Layer {
 pub struct QueueSource {
     /// Name in the template.
     pub logical_id: String,
+    /// Where it stands, for messages.
+    pub span: Span,
     /// ARN of the queue.
     pub queue_arn: String,
     /// ARN of the function, perhaps qualified.

@@ -72,12 +72,12 @@ pub(crate) struct Serve {
     /// Value of a template parameter, repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) parameter: Vec<(String, String)>,
-    /// `AWS::Region`
-    #[arg(long, default_value = "us-east-1")]
-    pub(crate) region: String,
-    /// `AWS::AccountId`
-    #[arg(long, value_name = "ID", default_value = "000000000000", value_parser = account_id)]
-    pub(crate) account_id: String,
+    /// `AWS::Region` [default: that of the first `cdk.out` stack that has one, else us-east-1]
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// `AWS::AccountId` [default: that of the first `cdk.out` stack that has one, else twelve zeros]
+    #[arg(long, value_name = "ID", value_parser = account_id)]
+    pub(crate) account_id: Option<String>,
     /// Reload when a template or the configuration changes
     #[arg(long)]
     pub(crate) watch: bool,

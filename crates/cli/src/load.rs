@@ -35,10 +35,9 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// A template that names no code on this machine, or whose name is its path.
+    /// A template on its own, with its name.
     pub(crate) fn new((name, text): (String, String)) -> Self {
-        let folder = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
-        Self { name, text, base: CodeBase { folder, ..CodeBase::default() } }
+        Self { name, text, base: CodeBase::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `wsgate`: serves Amazon API Gateway WebSocket APIs on machines you own.
 
 mod arguments;
+mod assembly;
 mod ca;
 mod demo;
 mod directory;

@@ -1,7 +1,7 @@
 //! `wsgate serve`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use api_model::Model;
 use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, FileCertificates, LocalCertificates, server_config};
 use gateway::client::Client;
-use gateway::function::Functions;
+use gateway::function::{CodeBase, Functions};
 use gateway::listener::{Policy, Tls};
 use gateway::server::bind;
 use gateway::settings::Listen;
@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Exit;
 use crate::arguments::Serve;
+use crate::assembly::{self, TemplateFile};
 use crate::directory::{self, AdminFile};
 use crate::load::{Loaded, Request, Template, client, load, overrides, read};
 use crate::output::{data, findings, talk};
@@ -95,26 +96,43 @@ async fn load_files(
     client: &Client,
     functions: &Arc<Functions>,
 ) -> Result<Loaded, Vec<String>> {
-    let templates = read(&arguments.templates);
+    let files = open_all(&arguments.templates);
     let config = read(arguments.config.as_slice());
-    let (templates, config) = match (templates, config) {
-        (Ok(templates), Ok(config)) => (templates, config),
-        (templates, config) => {
-            let errors = [templates.err(), config.err()];
+    let (files, config) = match (files, config) {
+        (Ok(files), Ok(config)) => (files, config),
+        (files, config) => {
+            let errors = [files.err(), config.err()];
             return Err(errors.into_iter().flatten().flatten().collect());
         }
     };
-    let request = Request {
-        templates: templates.into_iter().map(Template::new).collect(),
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    let texts = read(&paths)?;
+    let region = files.iter().find_map(|file| file.region.clone());
+    let region = arguments.region.clone().or(region);
+    let account_id = files.iter().find_map(|file| file.account_id.clone());
+    let account_id = arguments.account_id.clone().or(account_id);
+    let mut request = Request {
+        templates: Vec::new(),
         config: config.into_iter().next(),
-        stack_names: arguments.stack_name.clone(),
-        parameters: arguments.parameter.clone(),
-        region: arguments.region.clone(),
-        account_id: arguments.account_id.clone(),
+        stack_names: Vec::new(),
+        parameters: Vec::new(),
+        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+        account_id: account_id.unwrap_or_else(|| "000000000000".to_owned()),
         environment: overrides(),
         client,
         functions: Some(functions),
     };
+    for (index, (file, (name, text))) in files.into_iter().zip(texts).enumerate() {
+        let stem = || cloudformation::stack_name(&name);
+        let given = arguments.stack_name.get(index).cloned();
+        request.stack_names.push(given.or(file.stack_name).unwrap_or_else(stem));
+        request.parameters.extend(file.parameters);
+        let folder = std::path::absolute(&file.folder).unwrap_or(file.folder);
+        let base = CodeBase { folder, assets: file.assets };
+        request.templates.push(Template { name, text, base });
+    }
+    // The last value of a name wins.
+    request.parameters.extend(arguments.parameter.iter().cloned());
     let adjust = |settings: &mut Settings| {
         if !arguments.listen.is_empty() {
             settings.listen.addresses.clone_from(&arguments.listen);
@@ -124,6 +142,18 @@ async fn load_files(
         }
     };
     Ok(load(request, adjust).await)
+}
+
+/// Every template behind the arguments; everything that cannot be opened is named.
+fn open_all(paths: &[PathBuf]) -> Result<Vec<TemplateFile>, Vec<String>> {
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match assembly::open(path) {
+            Ok(opened) => files.extend(opened),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
 
 fn report(loaded: &Loaded) {
@@ -156,6 +186,9 @@ async fn serve(
             talk(&format!("error: {problem}"));
         }
         return Ok(Exit::Rejected);
+    }
+    if arguments.provision && !provision(&loaded).await {
+        return Ok(Exit::Failure);
     }
     let is_default = arguments.listen.is_empty() && is_default(&listen.addresses);
     let listeners = bind_all(&listen.addresses, is_default)?;
@@ -198,6 +231,24 @@ async fn serve(
     }
     functions.stop(FUNCTIONS_GRACE).await;
     Ok(Exit::Success)
+}
+
+/// Makes what the templates need of other services; whether all of it is there.
+async fn provision(loaded: &Loaded) -> bool {
+    match gateway::provision::provision(&loaded.model, &loaded.snapshot).await {
+        Ok(made) => {
+            for made in made {
+                talk(&format!("made {made}"));
+            }
+            true
+        }
+        Err(errors) => {
+            for error in errors {
+                talk(&format!("error: {error}"));
+            }
+            false
+        }
+    }
 }
 
 /// How long a function may take to end when it is asked to.

@@ -61,7 +61,7 @@ pub(crate) async fn call(aws: &AwsClient, call: AwsCall) -> Result<Answer, Failu
 }
 
 /// Reaches AWS's services, or what stands in for them.
-pub struct AwsClient {
+pub(crate) struct AwsClient {
     client: Client,
     integrations: Integrations,
     /// Those of the environment, if they may be used; else what keeps them from being used.
@@ -73,7 +73,7 @@ pub struct AwsClient {
 impl AwsClient {
     /// Takes the credentials from the environment, where `look` finds a variable, if the
     /// configuration says so.
-    pub fn new(
+    pub(crate) fn new(
         integrations: &Integrations,
         client: Client,
         look: &dyn Fn(&str) -> Option<String>,
@@ -87,7 +87,7 @@ impl AwsClient {
     }
 
     /// The settings it was made from.
-    pub fn integrations(&self) -> &Integrations {
+    pub(crate) fn integrations(&self) -> &Integrations {
         &self.integrations
     }
 
@@ -96,7 +96,7 @@ impl AwsClient {
     /// # Errors
     ///
     /// What is missing, as a sentence without its subject.
-    pub fn check(&self, service: &str) -> Result<(), String> {
+    pub(crate) fn check(&self, service: &str) -> Result<(), String> {
         let name = service::canonical(service);
         match (&self.ambient, self.integrations.endpoint(name)) {
             (Some(Ok(_)), _) | (None, Some(_)) => Ok(()),

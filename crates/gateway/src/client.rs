@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_model::api::Function;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
@@ -44,7 +45,8 @@ pub(crate) async fn perform(
                 body: reply.body.unwrap_or_default(),
             }),
             Call::Function { arn, payload } => {
-                let invoked = invoke(snapshot, &arn, source_arn, payload, timeout).await;
+                let found = snapshot.function(&arn, source_arn);
+                let invoked = invoke(found, payload, timeout).await;
                 invoked.map(Answer::Function).map_err(|error| failure(&error))
             }
             Call::Http(call) => send(&gateway.client, call).await,
@@ -52,7 +54,7 @@ pub(crate) async fn perform(
                 hand_over(gateway, snapshot, &arn, source_arn, payload).await
             }
             Call::Invoke { arn, payload, is_event: false } => {
-                match invoke(snapshot, &arn, source_arn, payload, timeout).await {
+                match invoke(snapshot.function(&arn, source_arn), payload, timeout).await {
                     Ok(result) => Ok(Answer::Function(result)),
                     Err(InvokeError::Function { document, .. }) => {
                         Ok(Answer::FunctionError(document.into()))
@@ -65,17 +67,18 @@ pub(crate) async fn perform(
     tokio::time::timeout(timeout, work).await.unwrap_or(Err(Failure::IntegrationTimeout))
 }
 
+/// Gives a function the event of its event source; `None` if it failed.
+pub(crate) async fn handle(snapshot: &Snapshot, arn: &str, event: Vec<u8>) -> Option<Vec<u8>> {
+    invoke(snapshot.own_function(arn), event, EVENT_TIME).await.ok()
+}
+
 /// Invokes a function; a failure is logged.
 async fn invoke(
-    snapshot: &Snapshot,
-    arn: &str,
-    source_arn: &str,
+    found: Option<(&Function, &Callable)>,
     payload: Vec<u8>,
     timeout: Duration,
 ) -> Result<Vec<u8>, InvokeError> {
-    let Some((function, callable)) = snapshot.function(arn, source_arn) else {
-        return Err(absent());
-    };
+    let Some((function, callable)) = found else { return Err(absent()) };
     let result = match callable {
         Callable::Absent | Callable::Broken => Err(absent()),
         Callable::Echo => Ok(echo(&payload)),

@@ -140,7 +140,7 @@ impl Functions {
 
     /// Says where functions reach the gateway; only the first address counts.
     pub fn listen_on(&self, address: SocketAddr) {
-        drop(self.address.set(address));
+        let _ = self.address.set(address);
     }
 
     /// Where functions reach the gateway, once it listens.

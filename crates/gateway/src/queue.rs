@@ -45,7 +45,7 @@ const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 /// # Cancel safety
 ///
 /// Messages in the function's hands when the future is dropped come back later.
-pub async fn poll<F, Fut>(
+pub(crate) async fn poll<F, Fut>(
     source: &QueueSource,
     aws: &AwsClient,
     stop: &CancellationToken,

@@ -13,16 +13,19 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, AdminToken};
 use crate::admission::Admission;
 use crate::authorize::{Verdict, tag};
 use crate::cache::VerdictCache;
+use crate::client;
 use crate::clock;
 use crate::id::{self, IdMint, KEY_BYTES};
 use crate::journal::Journal;
 use crate::listener::{self, Policy};
+use crate::queue;
 use crate::registry::{Registry, Slot};
 use crate::revocation::Revocations;
 use crate::settings::Settings;
@@ -55,6 +58,8 @@ pub struct Gateway {
     pub(crate) tasks: TaskTracker,
     /// Keep the keys of the snapshot's built-in authorizers fresh.
     refreshers: Mutex<JoinSet<()>>,
+    /// Ends the polls of the snapshot's queues.
+    polls: Mutex<CancellationToken>,
     drain: watch::Sender<bool>,
 }
 
@@ -87,11 +92,32 @@ impl Gateway {
             client,
             tasks: TaskTracker::new(),
             refreshers: Mutex::default(),
+            polls: Mutex::default(),
             drain: watch::Sender::new(false),
             snapshot: ArcSwap::from_pointee(snapshot),
         });
         gateway.keep_keys_fresh();
+        gateway.read_queues();
         gateway
+    }
+
+    /// Reads the queues of what is served now, and no others.
+    fn read_queues(self: &Arc<Self>) {
+        let stop = CancellationToken::new();
+        std::mem::replace(&mut *self.polls.lock(), stop.clone()).cancel();
+        let snapshot = self.snapshot.load();
+        for source in snapshot.queue_sources.clone() {
+            let (gateway, stop) = (Arc::clone(self), stop.clone());
+            let aws = Arc::clone(&snapshot.aws);
+            self.tasks.spawn(async move {
+                let invoke = |event| {
+                    let snapshot = gateway.snapshot.load_full();
+                    let arn = &source.function_arn;
+                    async move { client::handle(&snapshot, arn, event).await }
+                };
+                queue::poll(&source, &aws, &stop, invoke).await;
+            });
+        }
     }
 
     /// Refreshes the keys of what is served now, and of nothing else.
@@ -109,10 +135,11 @@ impl Gateway {
     /// configuration is reused.
     ///
     /// Returns the settings that changed and take effect only at the next start.
-    pub fn reload(&self, snapshot: Snapshot) -> Vec<&'static str> {
+    pub fn reload(self: &Arc<Self>, snapshot: Snapshot) -> Vec<&'static str> {
         let kept = needs_restart(&self.snapshot.load().settings, &snapshot.settings);
         self.snapshot.store(Arc::new(snapshot));
         self.keep_keys_fresh();
+        self.read_queues();
         self.cache.clear();
         let snapshot = self.snapshot.load();
         let is_gone = |slot: &Slot| {
@@ -228,6 +255,7 @@ impl Server {
         stop.await;
         let drain = gateway.snapshot.load().settings.drain;
         gateway.drain.send_replace(true);
+        gateway.polls.lock().cancel();
         while acceptors.join_next().await.is_some() {}
         // Biased: who asks twice wants no more waiting.
         tokio::select! {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api_model::api::{Authorization, Authorizer, Function, Stage, Target};
+use api_model::api::{Authorization, Authorizer, Function, QueueSource, Stage, Target};
 use api_model::{Compat, Diagnostics, Model, Span};
 use authorizer_lambda::aws::Aws;
 use authorizer_lambda::{Handler, Reading, SourceError, Sources as KeySources};
@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub(crate) aws: Arc<AwsClient>,
     /// What the SSM endpoint of functions answers.
     parameters: Parameters,
+    /// Queues that functions read.
+    pub(crate) queue_sources: Vec<QueueSource>,
     functions: HashMap<String, Entry>,
     requests: Option<Bucket>,
     connects: Option<Bucket>,
@@ -118,6 +120,7 @@ impl Snapshot {
         let snapshot = Self {
             router: Router::new(model),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            queue_sources: queue_sources(model, &aws, &mut out),
             aws,
             parameters: Parameters::new(model, &settings.parameters, epoch()),
             functions,
@@ -132,21 +135,22 @@ impl Snapshot {
 
     /// The function that an ARN names, if `source_arn` may invoke it.
     pub fn function(&self, arn: &str, source_arn: &str) -> Option<(&Function, &Callable)> {
+        let (function, callable) = self.own_function(arn)?;
+        let (_, qualifier) = split_arn(arn);
+        let permitted = self.settings.compat == Compat::Wsgate
+            || api_model::resolve::permits(function, qualifier.map(str::to_owned), source_arn);
+        permitted.then_some((function, callable))
+    }
+
+    /// The function that an ARN names, for who needs no permission of it.
+    pub(crate) fn own_function(&self, arn: &str) -> Option<(&Function, &Callable)> {
         let (base, qualifier) = split_arn(arn);
         let entry = self.functions.get(base)?;
         let known = |qualifier: &str| {
             qualifier == "$LATEST" || entry.function.qualifiers.iter().any(|q| q == qualifier)
         };
-        if qualifier.is_some_and(|qualifier| !known(qualifier)) {
-            return None;
-        }
-        let permitted = self.settings.compat == Compat::Wsgate
-            || api_model::resolve::permits(
-                &entry.function,
-                qualifier.map(str::to_owned),
-                source_arn,
-            );
-        permitted.then_some((&entry.function, &entry.callable))
+        let is_known = qualifier.is_none_or(known);
+        is_known.then_some((&*entry.function, &entry.callable))
     }
 
     /// The functions that the built-in authorizer stands for.
@@ -290,6 +294,19 @@ fn split_arn(arn: &str) -> (&str, Option<&str>) {
     match arn.match_indices(':').nth(6) {
         Some((index, _)) => (&arn[..index], Some(&arn[index + 1..])),
         None => (arn, None),
+    }
+}
+
+/// The queues that can be read; of others it is said.
+fn queue_sources(model: &Model, aws: &AwsClient, out: &mut Diagnostics) -> Vec<QueueSource> {
+    let Some(first) = model.queue_sources.first() else { return Vec::new() };
+    match aws.check("sqs") {
+        Ok(()) => model.queue_sources.clone(),
+        Err(missing) => {
+            let message = format!("queues are not read: the event source {missing}");
+            out.warning(codes::SERVICE, first.span, message).at(&first.logical_id, "");
+            Vec::new()
+        }
     }
 }
 

@@ -22,33 +22,33 @@ use crate::id;
 use crate::local;
 use crate::sigv4::{self, Key, Received, Scope};
 use error::Error;
-pub use store::Parameters;
+pub(crate) use store::Parameters;
 
 /// Largest question: ten names, or a path with filters, at their longest.
-pub const QUESTION_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const QUESTION_BYTES_MAX: usize = 64 * 1024;
 
 /// Who may ask: a function with the key of this start.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     /// The only key that it may sign with.
-    pub key: &'a Key,
+    pub(crate) key: &'a Key,
     /// Its ARN says region and account, its role what it may read.
-    pub function: &'a Function,
+    pub(crate) function: &'a Function,
 }
 
 /// How a request came.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Address of the peer.
-    pub source_ip: IpAddr,
+    pub(crate) source_ip: IpAddr,
     /// Whether it came over TLS.
-    pub is_tls: bool,
+    pub(crate) is_tls: bool,
 }
 
 /// Answers a request. Its [local rules] come first, then the signature.
 ///
 /// [local rules]: crate::local::check
-pub fn answer<'a>(
+pub(crate) fn answer<'a>(
     parameters: &Parameters,
     callers: impl Iterator<Item = Caller<'a>>,
     received: &Received<'_>,

@@ -65,6 +65,7 @@ pub(super) fn queue_sources(stacks: &[Stack], out: &mut Diagnostics) -> Vec<Queu
         let batch_size = batch.clamp(1.0, 10_000.0) as u32;
         list.push(QueueSource {
             logical_id: resource.logical_id.clone(),
+            span: resource.span,
             queue_arn: source.value,
             function_arn,
             batch_size,

@@ -99,6 +99,7 @@ mod tests {
     fn source() -> QueueSource {
         QueueSource {
             logical_id: "Mapping".to_owned(),
+            span: api_model::Span::default(),
             queue_arn: "arn:aws:sqs:eu-west-1:0:q".to_owned(),
             function_arn: String::new(),
             batch_size: 10,

@@ -10,6 +10,7 @@ use crate::aws::server::{Asked, Server};
 fn source(reports_failures: bool) -> QueueSource {
     QueueSource {
         logical_id: "Mapping".to_owned(),
+        span: api_model::Span::default(),
         queue_arn: "arn:aws:sqs:eu-west-1:000000000000:jobs".to_owned(),
         function_arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".to_owned(),
         batch_size: 3,

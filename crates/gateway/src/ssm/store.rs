@@ -13,7 +13,7 @@ use crate::sigv4::Secret;
 
 /// Every parameter by name: those of the templates, and over them those of the configuration.
 #[derive(Clone)]
-pub struct Parameters {
+pub(crate) struct Parameters {
     list: BTreeMap<String, Parameter>,
     modified: i64,
     seal: hmac::Key,
@@ -47,7 +47,7 @@ impl Kind {
 impl Parameters {
     /// Puts both lists together. `now` in seconds since 1970 becomes the time of their last
     /// change.
-    pub fn new(model: &Model, configured: &BTreeMap<String, Secret>, now: i64) -> Self {
+    pub(crate) fn new(model: &Model, configured: &BTreeMap<String, Secret>, now: i64) -> Self {
         let mut list = BTreeMap::new();
         for (name, value) in &model.parameters {
             let value = Secret::new(value.clone());
