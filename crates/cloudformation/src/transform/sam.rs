@@ -62,7 +62,12 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// The property `name`, if it is given.
     pub(super) fn property(&self, name: &str) -> Option<&Node> {
-        self.properties.find(name)
+        self.property_entry(name).map(|entry| &entry.value)
+    }
+
+    /// The property `name` with its key.
+    pub(super) fn property_entry(&self, name: &str) -> Option<&Entry> {
+        self.properties.entries().iter().find(|entry| entry.key == name)
     }
 
     /// The attribute `name`, if it is given.

@@ -4,6 +4,10 @@
 use api_model::{Entry, Node, Value};
 use sha1::{Digest, Sha1};
 
+use super::build;
+use crate::function;
+use crate::transform::Context;
+
 /// The ten digits that SAM appends to a logical id to tell values apart.
 pub(super) fn hash(text: &str) -> String {
     let digest = Sha1::digest(text.as_bytes());
@@ -12,6 +16,76 @@ pub(super) fn hash(text: &str) -> String {
 
 /// Length of the hash in a logical id.
 pub(super) const HASH_CHARS: usize = 10;
+
+/// Most bytes of parameter values that [`resolve`] writes; what SAM hashes is
+/// far smaller.
+const RESOLVED_BYTES_MAX: usize = 1 << 20;
+
+/// A value with those of parameters in place of references to them, as SAM
+/// sees it when it makes a logical id.
+pub(super) fn resolve(node: &Node, context: &Context) -> Node {
+    let mut room = RESOLVED_BYTES_MAX;
+    resolve_within(node, context, &mut room)
+}
+
+/// Recursion is bounded by the depth of the tree.
+fn resolve_within(node: &Node, context: &Context, room: &mut usize) -> Node {
+    let mut parameter = |name: &str| {
+        let text = match context.parameters.get(name) {
+            Some(value) => value.as_text()?.into_owned(),
+            None if name == "AWS::Region" => context.names.region.clone(),
+            None => return None,
+        };
+        *room = room.checked_sub(text.len())?;
+        Some(text)
+    };
+    if let Some(call) = function::call(node)
+        && let Value::String(text) = &call.argument.value
+    {
+        if call.name == "Ref"
+            && let Some(value) = parameter(text)
+        {
+            return build::text(value, node.span);
+        }
+        if call.name == "Fn::Sub" {
+            return build::call("Fn::Sub", build::text(substitute(text, parameter), node.span));
+        }
+    }
+    let value = match &node.value {
+        Value::List(items) => {
+            Value::List(items.iter().map(|item| resolve_within(item, context, room)).collect())
+        }
+        Value::Map(entries) => {
+            let resolve = |entry: &Entry| Entry {
+                key: entry.key.clone(),
+                key_span: entry.key_span,
+                value: resolve_within(&entry.value, context, room),
+            };
+            Value::Map(entries.iter().map(resolve).collect())
+        }
+        other => other.clone(),
+    };
+    Node::new(value, node.span)
+}
+
+/// The text of an `Fn::Sub` with the values of parameters in it.
+fn substitute(text: &str, mut parameter: impl FnMut(&str) -> Option<String>) -> String {
+    let mut made = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
+        made.push_str(&rest[..start]);
+        match parameter(&rest[start + 2..start + length]) {
+            Some(value) => made.push_str(&value),
+            None => made.push_str(&rest[start..=start + length]),
+        }
+        rest = &rest[start + length + 1..];
+    }
+    made.push_str(rest);
+    made
+}
 
 /// A value without white space.
 pub(super) fn compact(node: &Node) -> String {
@@ -78,7 +152,6 @@ mod tests {
     use api_model::{Position, Span};
 
     use super::*;
-    use crate::transform::build;
     use crate::transform::build::{entry, list, map};
 
     #[test]

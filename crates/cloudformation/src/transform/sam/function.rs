@@ -308,7 +308,9 @@ fn is_no_value(node: &Node) -> bool {
 
 /// The function URL, which templates show in outputs and nothing here serves.
 fn add_url(source: &Source<'_>, target: &Node, out: &mut Expansion<'_>) {
-    let Some(config) = source.property("FunctionUrlConfig") else {
+    let is_empty = |node: &Node| matches!(&node.value, Value::Map(entries) if entries.is_empty());
+    let config = source.property("FunctionUrlConfig").filter(|node| !is_empty(node));
+    let Some(config) = config else {
         return;
     };
     let auth_type = config.find("AuthType");

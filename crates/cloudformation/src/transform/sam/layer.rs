@@ -17,6 +17,9 @@ const PROPERTIES: [&str; 8] = [
     "RetentionPolicy",
 ];
 
+/// Properties in which SAM resolves parameters before it hashes.
+const RESOLVED: [&str; 4] = ["Description", "LayerName", "LicenseInfo", "RetentionPolicy"];
+
 /// Adds the layer under a logical id that changes with its properties, so that
 /// old versions are kept.
 pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
@@ -34,17 +37,16 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     let mut properties = vec![build::entry("Content", content)];
     let mut retention = None;
     for entry in source.properties.entries() {
-        let entry = known(entry, out);
         match entry.key.as_str() {
             "ContentUri" | "PublishLambdaVersion" => {}
-            "RetentionPolicy" => match retention_policy(&entry.value) {
+            "RetentionPolicy" => match retention_policy(&entry.value, out) {
                 Some(policy) => retention = Some(policy),
                 None => {
                     let message = "`RetentionPolicy` is `Retain` or `Delete`";
                     out.refuse(source, "RetentionPolicy", entry.value.span, message);
                 }
             },
-            _ => properties.push(entry),
+            _ => properties.push(entry.clone()),
         }
     }
     if source.property("LayerName").is_none() {
@@ -63,27 +65,22 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     out.add(source, &id, "AWS::Lambda::LayerVersion", properties, attributes);
 }
 
-fn retention_policy(node: &Node) -> Option<&'static str> {
-    let text = node.as_text()?;
+fn retention_policy(node: &Node, out: &Expansion<'_>) -> Option<&'static str> {
+    let known = out.context.known(node)?;
+    let text = known.as_text()?;
     ["Retain", "Delete"].into_iter().find(|policy| policy.eq_ignore_ascii_case(&text))
-}
-
-/// SAM resolves parameters in these before it hashes.
-fn known(entry: &Entry, out: &Expansion<'_>) -> Entry {
-    const RESOLVED: [&str; 4] = ["Description", "LayerName", "LicenseInfo", "RetentionPolicy"];
-    let mut entry = entry.clone();
-    if RESOLVED.contains(&entry.key.as_str())
-        && let Some(known) = out.context.known(&entry.value).map(std::borrow::Cow::into_owned)
-    {
-        entry.value = known;
-    }
-    entry
 }
 
 /// The hash of the resource as it is written, without what says how to keep it.
 fn hash(source: &Source<'_>, out: &Expansion<'_>) -> String {
     let span = source.span;
-    let properties = source.properties.entries().iter().map(|entry| known(entry, out));
+    let properties = source.properties.entries().iter().map(|entry| {
+        let mut entry = entry.clone();
+        if RESOLVED.contains(&entry.key.as_str()) {
+            entry.value = canonical::resolve(&entry.value, out.context);
+        }
+        entry
+    });
     let mut members = vec![
         build::entry("Type", build::text("AWS::Serverless::LayerVersion", span)),
         build::entry("Properties", build::map(properties, span)),

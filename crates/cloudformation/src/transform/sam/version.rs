@@ -98,7 +98,14 @@ fn content_hash(source: &Source<'_>, properties: &[Entry], context: &Context) ->
     let of = |name: &str| properties.iter().find(|entry| entry.key == name);
     let is_whole = source.property("AutoPublishAliasAllProperties").and_then(Node::as_text);
     if is_whole.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
-        let all = build::map(properties.iter().cloned(), source.span);
+        let resolved = properties.iter().map(|entry| {
+            let mut entry = entry.clone();
+            if entry.key == "Code" {
+                entry.value = canonical::resolve(&entry.value, context);
+            }
+            entry
+        });
+        let all = build::map(resolved, source.span);
         return canonical::hash(&canonical::compact(&all));
     }
     let mut members = match of("Code").map(|entry| entry.value.clone()) {
@@ -107,9 +114,7 @@ fn content_hash(source: &Source<'_>, properties: &[Entry], context: &Context) ->
         None => Vec::new(),
     };
     for member in &mut members {
-        if let Some(known) = context.known(&member.value).map(std::borrow::Cow::into_owned) {
-            member.value = known;
-        }
+        member.value = canonical::resolve(&member.value, context);
     }
     members
         .extend(of("Environment").map(|entry| entry.value.entries().to_vec()).unwrap_or_default());
@@ -138,11 +143,13 @@ impl Published {
         version.extend(description.map(|node| build::entry("Description", node)));
         out.add(source, &self.version, "AWS::Lambda::Version", version, kept);
         let number = build::attribute(&self.version, "Version", span);
-        let alias = vec![
+        let mut alias = vec![
             build::entry("Name", self.name),
             function(),
             build::entry("FunctionVersion", number),
         ];
+        let provisioned = source.property_entry("ProvisionedConcurrencyConfig").cloned();
+        alias.extend(provisioned);
         out.add(source, &self.alias, "AWS::Lambda::Alias", alias, source.inherited());
     }
 }
