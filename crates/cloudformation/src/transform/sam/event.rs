@@ -248,15 +248,11 @@ fn add_mapping(
         .extend(given.iter().filter(|entry| MAPPING.contains(&&*entry.key)).map(without_type));
     let id = format!("{}{}", source.logical_id, event.name);
     out.add(source, &id, "AWS::Lambda::EventSourceMapping", properties, source.inherited());
-    if polled.kind != "SQS" {
+    // The model says so of those that have one.
+    if polled.source.is_none() {
         let message = format!("event sources of type `{}` are not polled here", polled.kind);
-        out.ignore_kind(
-            polled.kind,
-            source,
-            &format!("Events.{}", event.name),
-            event.span,
-            message,
-        );
+        let path = format!("Events.{}", event.name);
+        out.ignore_kind(polled.kind, source, &path, event.span, message);
     }
 }
 
