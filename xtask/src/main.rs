@@ -25,7 +25,7 @@ cargo xtask ci-tools                           installs what only .ci/run needs
 TOOL is one of: aws-lambda-ric, awslambdaric, cargo-lambda, certutil, cfn-lint, chromium, moto, node,
                 python3, sdk
 ARCH is one of: x86_64, arm64; else both
-SECTION is one of: connect, echo, http, growth, memory, lambda; else all";
+SECTION is one of: connect, echo, http, growth, memory, functions, lambda; else all";
 
 /// Why a task failed, for a person; more than a line where a line to copy helps.
 type Failure = String;

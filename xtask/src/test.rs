@@ -41,6 +41,7 @@ pub(crate) fn run_everything(options: &Options) -> Result<(), Failure> {
     // Apart from it: together, the gateway would have the features of the function.
     let function = ["build", "--package", "wsgate-authorizer-lambda", "--bin", "bootstrap"];
     machine::run(&mut cargo(&function))?;
+    machine::run(&mut example())?;
     // The counts that matter come last.
     machine::run(prepare(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]), options))?;
     let mut tests = if answers("cargo", &["nextest", "--version"]) {
@@ -89,6 +90,16 @@ fn prepare<'a>(command: &'a mut Command, options: &Options) -> &'a mut Command {
     }
     let without: Vec<&str> = options.without.iter().map(|tool| tool.name()).collect();
     command.env("WSGATE_TEST_WITHOUT", without.join(","))
+}
+
+/// Builds what the test of the example in Rust takes from there, with the same settings: beside
+/// the tests it would take a minute.
+fn example() -> Command {
+    let mut build = cargo(&["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    build.arg("examples/rust-bootstrap/Cargo.toml");
+    build.env("CARGO_TARGET_DIR", target().join("examples"));
+    build.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+    build
 }
 
 fn cargo(arguments: &[&str]) -> Command {

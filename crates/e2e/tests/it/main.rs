@@ -17,6 +17,10 @@ mod diagnostics;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod functions;
+#[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod harness;

@@ -24,8 +24,10 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Setup {
     /// File name and text of each template, in order.
     pub(crate) templates: Vec<(String, String)>,
-    /// File name and text of what else lies in the folder.
+    /// Path and text of what else lies in the folder.
     pub(crate) files: Vec<(String, String)>,
+    /// Path in the folder, and what lies elsewhere and is found there.
+    pub(crate) links: Vec<(String, PathBuf)>,
     /// Text of `wsgate.toml`.
     pub(crate) config: String,
     /// Further arguments of `serve`.
@@ -67,10 +69,26 @@ impl Gateway {
     /// Starts `wsgate serve` and waits for its ready line.
     pub(crate) fn start(setup: &Setup, secrets: Arc<Secrets>) -> Result<Self, Refused> {
         let folder = TempDir::new().expect("a temporary folder can be made");
-        let mut child = spawn(setup, folder.path());
+        let command = command(setup, folder.path());
+        Self::start_by(command, folder, START_DEADLINE, secrets)
+    }
+
+    /// Starts a gateway by a `command` that says `--ready-json`, in `folder`.
+    pub(crate) fn start_by(
+        mut command: Command,
+        folder: TempDir,
+        deadline: Duration,
+        secrets: Arc<Secrets>,
+    ) -> Result<Self, Refused> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("wsgate starts");
         let (lines, stdout) = capture_lines(child.stdout.take().expect("stdout is a pipe"));
         let stderr = capture(child.stderr.take().expect("stderr is a pipe"));
-        let Ok(first) = lines.recv_timeout(START_DEADLINE) else {
+        let Ok(first) = lines.recv_timeout(deadline) else {
             return Err(refused(child, &lines, stderr));
         };
         let ready: Value = serde_json::from_str(&first)
@@ -251,7 +269,7 @@ pub(crate) fn built(variable: &str, package: &str, name: &str) -> PathBuf {
     profile.join(format!("{name}{EXE_SUFFIX}"))
 }
 
-fn spawn(setup: &Setup, folder: &Path) -> Child {
+fn command(setup: &Setup, folder: &Path) -> Command {
     let mut command = Command::new(binary());
     isolate(&mut command, folder);
     command.arg("serve");
@@ -261,7 +279,10 @@ fn spawn(setup: &Setup, folder: &Path) -> Child {
         command.arg(path);
     }
     for (name, text) in &setup.files {
-        std::fs::write(folder.join(name), text).expect("the temporary folder is writable");
+        std::fs::write(place(folder, name), text).expect("the temporary folder is writable");
+    }
+    for (name, target) in &setup.links {
+        std::os::unix::fs::symlink(target, place(folder, name)).expect("a link can be made");
     }
     let config = folder.join("wsgate.toml");
     std::fs::write(&config, &setup.config).expect("the temporary folder is writable");
@@ -273,12 +294,17 @@ fn spawn(setup: &Setup, folder: &Path) -> Child {
     }
     command
         .args(&setup.arguments)
-        .envs(setup.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("wsgate starts")
+        .envs(setup.environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// A path in `folder`, whose own folders exist.
+fn place(folder: &Path, name: &str) -> PathBuf {
+    let path = folder.join(name);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).expect("the temporary folder is writable");
+    }
+    path
 }
 
 /// Keeps a run away from the user's own folders and settings.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivateKeyDer;
 use tempfile::TempDir;
@@ -21,6 +21,8 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no name is no wrong name");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // What signs and what is signed must not have one name, or it would seem self-signed.
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
         let key = KeyPair::generate().expect("the system has randomness");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority signs itself");
         let folder = TempDir::new().expect("a temporary folder can be made");

@@ -51,8 +51,8 @@ impl Moto {
         };
         let moto = Self { child, reader: Some(reader), address };
         // The first call of each service takes seconds, in which it is loaded.
-        moto.call("ssm", "AmazonSSM.DescribeParameters", &json!({}));
-        moto.call("secretsmanager", "secretsmanager.ListSecrets", &json!({}));
+        moto.ask("ssm", "AmazonSSM.DescribeParameters", &json!({}));
+        moto.ask("secretsmanager", "secretsmanager.ListSecrets", &json!({}));
         Some(moto)
     }
 
@@ -80,22 +80,24 @@ impl Moto {
         let parameter = json!({
             "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true,
         });
-        self.call("ssm", "AmazonSSM.PutParameter", &parameter);
+        self.ask("ssm", "AmazonSSM.PutParameter", &parameter);
     }
 
     /// Makes a secret of text.
     pub(crate) fn put_secret(&self, id: &str, value: &str) {
         let secret = json!({ "Name": id, "SecretString": value });
-        self.call("secretsmanager", "secretsmanager.CreateSecret", &secret);
+        self.ask("secretsmanager", "secretsmanager.CreateSecret", &secret);
     }
 
     /// Makes a secret of bytes, in base64.
     pub(crate) fn put_secret_bytes(&self, id: &str, encoded: &str) {
         let secret = json!({ "Name": id, "SecretBinary": encoded });
-        self.call("secretsmanager", "secretsmanager.CreateSecret", &secret);
+        self.ask("secretsmanager", "secretsmanager.CreateSecret", &secret);
     }
 
-    fn call(&self, service: &str, target: &str, body: &Value) {
+    /// Calls operation `target` of `service`, which must succeed.
+    #[track_caller]
+    pub(crate) fn ask(&self, service: &str, target: &str, body: &Value) -> Value {
         // It reads the service from the signature and verifies nothing.
         let credential = format!("AKIAMOTO/20260101/us-east-1/{service}/aws4_request");
         let authorization =
@@ -110,6 +112,7 @@ impl Moto {
         let answer = exchange(self.address, "POST", "/", &headers, body.as_bytes())
             .unwrap_or_else(|error| panic!("{target}: {error}"));
         assert_eq!(answer.status(), 200, "{target}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
     }
 }
 

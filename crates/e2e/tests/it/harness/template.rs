@@ -51,6 +51,7 @@ impl Build {
                 self.authorizer(name, function, sources);
             }
             ["builtin", name] => self.builtin(name, properties),
+            ["function", name] => self.local(name, properties),
             ["integration", name] => {
                 self.resource(name, "ApiGatewayV2::Integration", with_api(properties));
             }
@@ -76,6 +77,19 @@ impl Build {
     fn lambda(&mut self, name: &str, properties: Map<String, Value>) {
         self.functions.push(name.to_owned());
         self.function(name, json!({}), Value::Null);
+        self.proxy(name, properties);
+    }
+
+    /// A function whose code lies beside the template, in `src`.
+    fn local(&mut self, name: &str, properties: Map<String, Value>) {
+        let mut all = json!({ "Code": "src/", "Timeout": 10 });
+        merge(&mut all, properties);
+        self.function(name, all, Value::Null);
+        self.proxy(name, Map::new());
+    }
+
+    /// The integration that invokes function `name`.
+    fn proxy(&mut self, name: &str, properties: Map<String, Value>) {
         let mut all = json!({
             "ApiId": { "Ref": "Api" },
             "IntegrationType": "AWS_PROXY",
@@ -136,10 +150,8 @@ impl Build {
         let id = format!("Route{}", self.routes.len());
         let mut all = json!({ "ApiId": { "Ref": "Api" }, "RouteKey": key });
         if target != "-" {
-            let integration = match self.functions.iter().any(|name| name == target) {
-                true => format!("{target}Integration"),
-                false => target.to_owned(),
-            };
+            let of_function = format!("{target}Integration");
+            let integration = if self.has(&of_function) { &of_function } else { target };
             all["Target"] = json!({ "Fn::Sub": format!("integrations/${{{integration}}}") });
         }
         for option in options {
