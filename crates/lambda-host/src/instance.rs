@@ -69,12 +69,22 @@ struct Work {
     seats: usize,
     has_begun: bool,
     has_served: bool,
+    /// Until when a runtime without an invocation must ask for one: the time of its last one goes
+    /// on until then, as on Lambda.
+    owed: Option<Instant>,
     idle_since: Instant,
     /// When the instance's task looks after it again. It is woken for what must be seen earlier,
     /// so that it sleeps through most invocations.
     armed: Option<Instant>,
     /// Every change is to be seen.
     watched: bool,
+}
+
+impl Work {
+    /// See [`Work::owed`]; a request that waits is enough.
+    fn owed(&self) -> Option<Instant> {
+        self.owed.filter(|_| self.seats == 0)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -264,10 +274,11 @@ impl Running {
             Phase::Ready { .. } => match work.flights.iter().map(|flight| flight.deadline).min() {
                 Some(deadline) if deadline <= now => return Finding::TimedOut,
                 Some(deadline) => deadline,
+                None if work.owed().is_some_and(|owed| owed <= now) => return Finding::TimedOut,
                 None if is_draining || work.idle_since + IDLE_TIME_MAX <= now => {
                     return Finding::Terminate;
                 }
-                None => work.idle_since + IDLE_TIME_MAX,
+                None => work.owed().unwrap_or(work.idle_since + IDLE_TIME_MAX),
             },
         };
         let until = stop.map_or(until, |deadline| until.min(deadline));
@@ -361,11 +372,24 @@ fn describe(status: io::Result<ExitStatus>) -> String {
     match (status.code(), status.signal()) {
         (Some(0), _) => "Runtime exited without providing a reason".to_owned(),
         (Some(code), _) => format!("{EXITED} exit status {code}"),
-        (None, Some(9)) => format!("{EXITED} signal: killed"),
-        (None, Some(signal)) => format!("{EXITED} signal: {signal}"),
+        (None, Some(signal)) => match SIGNALS.iter().find(|(number, _)| *number == signal) {
+            Some((_, name)) => format!("{EXITED} signal: {name}"),
+            None => format!("{EXITED} signal: {signal}"),
+        },
         (None, None) => "Runtime exited without providing a reason".to_owned(),
     }
 }
+
+/// Signals by the names that Lambda prints.
+const SIGNALS: [(i32, &str); 7] = [
+    (4, "illegal instruction"),
+    (5, "trace/breakpoint trap"),
+    (6, "aborted"),
+    (8, "floating point exception"),
+    (9, "killed"),
+    (11, "segmentation fault"),
+    (15, "terminated"),
+];
 
 fn command(launch: &Launch, address: SocketAddr, mark: &str) -> Command {
     let date = jiff::Timestamp::now().strftime("%Y/%m/%d");
@@ -394,6 +418,7 @@ impl Instance {
             seats: 0,
             has_begun: false,
             has_served: false,
+            owed: None,
             idle_since: started,
             armed: None,
             watched: false,
@@ -451,7 +476,9 @@ impl Instance {
 
     /// A request for an event waits.
     pub(crate) fn sit(&self) {
-        self.work.lock().seats += 1;
+        let mut work = self.work.lock();
+        work.seats += 1;
+        work.owed = None;
     }
 
     /// A request for an event has got it, or is gone.
@@ -498,6 +525,7 @@ impl Instance {
         };
         let flight = work.flights.swap_remove(at);
         work.last_id = Some(Arc::clone(&flight.id));
+        work.owed = Some(flight.deadline);
         work.idle_since = Instant::now();
         work.has_served = true;
         if work.watched {
@@ -525,12 +553,21 @@ impl Instance {
         true
     }
 
-    /// Ends the invocations that exceeded their time ([timeouts]).
+    /// Ends the invocations that exceeded their time ([timeouts]); there is none if the runtime
+    /// has answered, but does not ask for more.
     ///
     /// [timeouts]: https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
     fn fail_late(&self, pool: &Pool) {
         let now = Instant::now();
         let ids = self.ids(|flight| flight.deadline <= now);
+        if ids.is_empty() {
+            tracing::warn!(
+                target: "function",
+                function = pool.base.spec.name,
+                request_id = self.request_id().as_deref(),
+                "the runtime has answered, but asks for no other event: replaced"
+            );
+        }
         let seconds = pool.base.spec.timeout.as_secs_f64();
         for id in ids {
             let message = format!("Task timed out after {seconds:.2} seconds");

@@ -88,10 +88,10 @@ impl LocalFunction {
 
     /// Ends all instances, for good: invocations that were accepted may finish within `grace`,
     /// new ones are refused. An instance without one is asked to end (SIGTERM); whatever is left
-    /// after `grace` is killed.
+    /// after `grace` is killed. A second call returns at once.
     ///
     /// # Cancel safety
-    /// If the future is dropped, instances end as they would, but nothing waits for them.
+    /// If the future is dropped, what is left is killed at once.
     pub async fn stop(&self, grace: Duration) {
         self.pool.stop(grace).await;
     }

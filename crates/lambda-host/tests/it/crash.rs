@@ -9,6 +9,24 @@ use serde_json::json;
 use crate::harness::{ask, call, eventually, function, is_running, message, mode, record, running};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_answers_but_asks_for_no_more_is_replaced_after_its_time() {
+    let function = function("lingers", |spec| spec.timeout = Duration::from_millis(1500));
+    let first = call(&function, json!({ "do": "linger" })).await.unwrap();
+    let next = ask(&function, "who").await;
+    assert_ne!(next["pid"], first["pid"]);
+    assert!(!is_running(&first["pid"]));
+}
+
+/// Simulated time: it goes on when nothing but time is awaited.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_hangs_ends_after_ten_seconds() {
+    let function = function("hangs", mode("hangs"));
+    let told = message(call(&function, json!({})).await.unwrap_err());
+    assert!(told.ends_with("Error: Init timed out after 10.00 seconds"), "{told}");
+    assert_eq!(function.instances().cold_starts, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_raised_error_arrives_with_its_document_and_the_process_lives() {
     let function = function("raises", |_| {});
     let error = call(&function, json!({ "do": "raise", "message": "Unauthorized" })).await;
@@ -46,8 +64,10 @@ async fn an_exit_is_told_in_lambdas_words() {
         let message = message(error);
         assert!(message.starts_with("RequestId: ") && message.ends_with(words), "{message}");
     }
+    let aborted = message(call(&function, json!({ "do": "abort" })).await.unwrap_err());
+    assert!(aborted.ends_with("Error: Runtime exited with error: signal: aborted"), "{aborted}");
     ask(&function, "who").await;
-    assert_eq!(function.starts(), 3);
+    assert_eq!(function.starts(), 4);
     record("exits", "Runtime exited with error: exit status 7");
 }
 

@@ -130,6 +130,23 @@ async fn a_sibling_has_instances_of_its_own() {
     assert_ne!(other["pid"], call.await.unwrap().unwrap()["pid"]);
 }
 
+#[tokio::test]
+async fn an_instance_that_idles_for_long_ends() {
+    let function = function("idles", mode("ends on demand"));
+    ask(&function, "who").await;
+    while function.instances().idle == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    while 0 < running(&function) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(function.notes(), "xend");
+    tokio::time::resume();
+    ask(&function, "who").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_lets_invocations_finish_and_refuses_new_ones() {
     let function = function("stop", |_| {});

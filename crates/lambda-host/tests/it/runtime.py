@@ -78,6 +78,11 @@ def serve(client, request, headers, payload):
         time.sleep(3600)
     elif do == "exit":
         os._exit(event["code"])
+    elif do == "abort":
+        os.abort()
+    elif do == "linger":
+        client.answer(request, {"pid": os.getpid()})
+        time.sleep(3600)
     elif do == "leave":
         client.answer(request, {"pid": os.getpid()})
         os._exit(event["code"])
@@ -143,6 +148,8 @@ mode = os.environ.get("MODE", "")
 start = begin() if "STARTS" in os.environ else 1
 if mode == "exits" or (mode == "exits once" and start == 1):
     os._exit(3)
+if mode == "hangs":
+    time.sleep(3600)
 if mode == "fails":
     Client().fail("init/error", "no such module", "Runtime.ImportModuleError")
     os._exit(1)
