@@ -8,7 +8,6 @@
 //! there is none. While starts fail, there is one at a time, each later than the last one by a
 //! growing delay.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -25,6 +23,11 @@ use crate::instance::{self, Event, Instance};
 use crate::local::{Base, Instances};
 use crate::process;
 
+pub(crate) use state::Job;
+use state::{Parked, State};
+
+mod state;
+
 /// Invocations of a function that may wait for an instance. A gateway's sockets are bounded by
 /// its open files, of which 20,000 are usual: all of them may be closed at once.
 pub(crate) const WAITING_MAX: usize = 20_000;
@@ -32,26 +35,15 @@ pub(crate) const WAITING_MAX: usize = 20_000;
 /// Bytes of the payloads that may wait.
 pub(crate) const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// How long an invocation waits for a busy instance before another one is started: as long as an
-/// interpreter takes to start, longer than most handlers take.
-const PATIENCE: Duration = Duration::from_millis(50);
-
-/// How long it waits if an instance has answered and not asked for its next event yet. Some never
-/// do: they await what their handler left behind.
-const RETURN_PATIENCE: Duration = Duration::from_millis(250);
-
 /// Instances of a function that start at once, at least: one that hangs delays no other.
 const STARTS_MIN: usize = 2;
-
-/// Delay of the start after a failure; it doubles with each further one.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-
-/// Longest delay of a start after failures.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Failed initialisations in a row after which those who wait are told: Lambda, too, tries a
 /// second time within the invocation.
 const INIT_ATTEMPTS: u32 = 2;
+
+/// Longest time that is counted; a day is for ever, and no clock overflows.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(86_400);
 
 /// How long instances may take beyond the grace of a stop; they are being killed by then.
 const KILL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -67,57 +59,6 @@ pub(crate) struct Pool {
     /// The stop began, or nothing waits any more since.
     drained: Notify,
     starts_max: usize,
-}
-
-#[derive(Default)]
-struct State {
-    /// Runtimes that wait for an event; the last one is served first.
-    idle: Vec<Parked>,
-    /// By arrival.
-    waiting: BTreeMap<u64, Job>,
-    waiting_bytes: usize,
-    /// Invocations that ever arrived.
-    arrivals: u64,
-    /// Requests for an event that ever waited.
-    polls: u64,
-    /// Instances that were ever wanted.
-    numbers: u64,
-    /// Instances that are wanted or started, but have not asked for an event.
-    starting: usize,
-    /// Instances that have asked for an event.
-    ready: usize,
-    cold_starts: u64,
-    /// Instances with a process.
-    instances: HashMap<u64, Arc<Instance>>,
-    /// One per instance.
-    tasks: JoinSet<()>,
-    trouble: Trouble,
-    closed: bool,
-}
-
-/// Failures in a row.
-#[derive(Default)]
-struct Trouble {
-    failures: u32,
-    /// Instances of an older generation were started before the last failure: that they fail as
-    /// well is no news.
-    generation: u64,
-    since: Option<Instant>,
-}
-
-/// A runtime's request for an event.
-struct Parked {
-    instance: u64,
-    poll: u64,
-    sender: oneshot::Sender<Job>,
-}
-
-/// An invocation on its way to an instance.
-pub(crate) struct Job {
-    pub(crate) payload: Bytes,
-    pub(crate) reply: oneshot::Sender<Result<Bytes, InvokeError>>,
-    arrival: u64,
-    since: Instant,
 }
 
 /// What a runtime that asks for an event gets.
@@ -388,8 +329,7 @@ impl Pool {
     }
 
     pub(crate) async fn stop(&self, grace: Duration) {
-        let now = Instant::now();
-        let deadline = now.checked_add(grace).unwrap_or(now + Duration::from_secs(86_400));
+        let deadline = Instant::now() + grace.min(TIME_MAX);
         if std::mem::replace(&mut self.state.lock().closed, true) {
             return;
         }
@@ -443,55 +383,6 @@ impl Pool {
             cold_starts: state.cold_starts,
             waiting: state.waiting.len(),
         }
-    }
-}
-
-impl State {
-    /// Gives `job` to the last runtime that asked. Returns it if there is none.
-    fn offer(&mut self, mut job: Job) -> Option<Job> {
-        while let Some(parked) = self.idle.pop() {
-            match parked.sender.send(job) {
-                Ok(()) => return None,
-                Err(back) => job = back,
-            }
-        }
-        Some(job)
-    }
-
-    /// How long an invocation waits before an instance is started for it.
-    fn patience(&self) -> Duration {
-        if self.ready == 0 {
-            Duration::ZERO
-        } else if self.instances.values().any(|instance| instance.is_returning()) {
-            RETURN_PATIENCE
-        } else {
-            PATIENCE
-        }
-    }
-
-    fn enqueue(&mut self, job: Job) {
-        self.waiting_bytes += job.payload.len();
-        self.waiting.insert(job.arrival, job);
-    }
-
-    fn dequeue(&mut self) -> Option<Job> {
-        let (_, job) = self.waiting.pop_first()?;
-        self.waiting_bytes -= job.payload.len();
-        Some(job)
-    }
-
-    fn clear(&mut self) -> impl Iterator<Item = Job> + use<> {
-        self.waiting_bytes = 0;
-        std::mem::take(&mut self.waiting).into_values()
-    }
-}
-
-impl Trouble {
-    /// When the next start may be.
-    fn earliest(&self) -> Option<Instant> {
-        let doublings = self.failures.checked_sub(1)?;
-        let factor = 2u32.saturating_pow(doublings);
-        Some(self.since? + BACKOFF_MIN.saturating_mul(factor).min(BACKOFF_MAX))
     }
 }
 

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -46,8 +46,10 @@ pub(crate) async fn serve(
     let asked = Arc::clone(&instance);
     let owns = tokio::task::spawn_blocking(move || asked.owns(peer));
     if !owns.await.unwrap_or(false) {
-        let function = &pool.base.spec.name;
-        tracing::warn!(target: "function", function, "another process called its Runtime API");
+        if instance.note_stranger() {
+            let function = &pool.base.spec.name;
+            tracing::warn!(target: "function", function, "another process called its Runtime API");
+        }
         return;
     }
     // Answers are small and awaited.
@@ -244,7 +246,8 @@ enum Unread {
 }
 
 async fn read(mut body: Incoming) -> Result<Body, Unread> {
-    let mut parts: Vec<Bytes> = Vec::new();
+    let mut first = Bytes::new();
+    let mut bytes = BytesMut::new();
     let mut length = 0;
     let mut failure = None;
     while let Some(frame) = body.frame().await {
@@ -254,10 +257,14 @@ async fn read(mut body: Incoming) -> Result<Body, Unread> {
                 if BODY_BYTES_MAX < length {
                     return Err(Unread::TooLarge);
                 }
-                if length <= RESULT_BYTES_MAX {
-                    parts.push(data);
-                } else {
-                    parts.clear();
+                if length == data.len() {
+                    // Most bodies are one piece, which needs no copy.
+                    first = data;
+                } else if length <= RESULT_BYTES_MAX {
+                    if bytes.is_empty() {
+                        bytes.extend_from_slice(&std::mem::take(&mut first));
+                    }
+                    bytes.extend_from_slice(&data);
                 }
             }
             Err(frame) => failure = frame.trailers_ref().and_then(error_type),
@@ -266,10 +273,7 @@ async fn read(mut body: Incoming) -> Result<Body, Unread> {
     if RESULT_BYTES_MAX < length {
         return Err(Unread::TooLarge);
     }
-    let bytes = match parts.len() {
-        0 | 1 => parts.pop().unwrap_or_default(),
-        _ => parts.concat().into(),
-    };
+    let bytes = if bytes.is_empty() { first } else { bytes.freeze() };
     Ok(Body { bytes, failure })
 }
 
