@@ -23,6 +23,7 @@ mod location;
 mod policy_template;
 mod reference;
 mod role;
+mod shape;
 mod state_machine;
 mod table;
 mod version;

@@ -8,7 +8,7 @@ use api_model::{Entry, Node, Span, Value};
 use super::role::Role;
 use super::{Expansion, Source, build, left_out};
 use crate::document::excerpt;
-use crate::{function, template};
+use crate::function;
 
 /// An event source that Lambda polls.
 struct Polled {
@@ -131,7 +131,7 @@ struct Event<'a> {
 
 /// Adds the policies that polling needs to the role of the function.
 pub(super) fn add_policies(source: &Source<'_>, role: &mut Role, out: &Expansion<'_>) {
-    let mut kinds: Vec<(&str, std::borrow::Cow<'_, str>)> = (source.property("Events"))
+    let mut kinds: Vec<(&str, std::borrow::Cow<'_, str>)> = (source.given("Events"))
         .map(Node::entries)
         .unwrap_or_default()
         .iter()
@@ -149,15 +149,12 @@ pub(super) fn add_policies(source: &Source<'_>, role: &mut Role, out: &Expansion
 /// Adds what the events of a function become; `target` is the function, or
 /// the alias that it publishes.
 pub(super) fn add(source: &Source<'_>, target: &Node, out: &mut Expansion<'_>) {
-    let Some(events) = source.property("Events") else {
+    let Some(events) = source.given("Events") else {
         return;
     };
-    if function::call(events).is_some() || !matches!(events.value, Value::Map(_)) {
-        if !events.is_unresolved() {
-            let message =
-                format!("`Events` must be a mapping, and this is {}", template::kind(events));
-            out.refuse(source, "Events", events.span, message);
-        }
+    if function::call(events).is_some() {
+        let message = "SAM reads events as they are written, so no function may stand for them";
+        out.refuse(source, "Events", events.span, message);
         return;
     }
     for entry in events.entries() {
@@ -183,7 +180,8 @@ pub(super) fn add(source: &Source<'_>, target: &Node, out: &mut Expansion<'_>) {
 fn read<'a>(source: &Source<'_>, entry: &'a Entry, out: &mut Expansion<'_>) -> Option<Event<'a>> {
     let kind = entry.value.find("Type");
     let Some((kind, type_span)) = kind.and_then(|node| Some((node.as_text()?, node.span))) else {
-        if !entry.value.is_unresolved() && !kind.is_some_and(Node::is_unresolved) {
+        let is_mapping = matches!(entry.value.value, Value::Map(_));
+        if is_mapping && !kind.is_some_and(Node::is_unresolved) {
             let message = format!("event `{}` has no `Type`", excerpt(&entry.key));
             let path = format!("Events.{}", entry.key);
             out.refuse(source, &path, entry.key_span, message)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use api_model::{Diagnostic, Diagnostics, Entry, Node, Span};
+use api_model::{Diagnostic, Diagnostics, Entry, Node, Span, Value};
 
 use super::PREFIX;
 use super::reference::References;
@@ -32,6 +32,19 @@ impl Source<'_> {
     /// The property `name`, if it is given.
     pub(super) fn property(&self, name: &str) -> Option<&Node> {
         self.property_entry(name).map(|entry| &entry.value)
+    }
+
+    /// The property `name`, unless it is empty, zero or false, which SAM takes
+    /// for not given.
+    pub(super) fn given(&self, name: &str) -> Option<&Node> {
+        self.property(name).filter(|node| match &node.value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Bool(true) | Value::Unresolved => true,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::String(text) => !text.is_empty(),
+            Value::List(items) => !items.is_empty(),
+            Value::Map(entries) => !entries.is_empty(),
+        })
     }
 
     /// The property `name` with its key.

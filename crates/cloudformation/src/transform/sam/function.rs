@@ -5,6 +5,7 @@
 use api_model::{Entry, Node, Value};
 
 use super::role::Role;
+use super::shape::{self, Shape};
 use super::{Expansion, Source, build, event, location, version};
 use crate::document::excerpt;
 use crate::function;
@@ -66,10 +67,36 @@ const OWN: [&str; 23] = [
     "VersionDescription",
 ];
 
+const SHAPES: [(&str, Shape); 22] = [
+    ("AssumeRolePolicyDocument", Shape::Map),
+    ("AutoPublishAlias", Shape::Text),
+    ("AutoPublishAliasAllProperties", Shape::Flag),
+    ("AutoPublishCodeSha256", Shape::Text),
+    ("CapacityProviderConfig", Shape::Map),
+    ("DeadLetterQueue", Shape::Map),
+    ("DeploymentPreference", Shape::Map),
+    ("DurableConfig", Shape::Map),
+    ("Environment", Shape::Maps),
+    ("EventInvokeConfig", Shape::Map),
+    ("Events", Shape::Maps),
+    ("FunctionName", Shape::TextOrMap),
+    ("FunctionScalingConfig", Shape::Map),
+    ("FunctionUrlConfig", Shape::Map),
+    ("Layers", Shape::List),
+    ("PermissionsBoundary", Shape::Text),
+    ("Policies", Shape::TextMapOrList),
+    ("PropagateTags", Shape::Flag),
+    ("Role", Shape::Text),
+    ("SnapStart", Shape::Map),
+    ("Tags", Shape::Map),
+    ("Tracing", Shape::TextOrMap),
+];
+
 /// Adds the function, its role, version and alias, and what its events need.
 pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     let known: Vec<&str> = PASSED_ON.iter().chain(&OWN).copied().collect();
     out.check_properties(source, &known);
+    shape::check(source, &SHAPES, out);
     let span = source.span;
     let Some(code) = code(source, out) else {
         return;
@@ -79,9 +106,7 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     properties.extend(passed_on.filter(|entry| PASSED_ON.contains(&&*entry.key)).cloned());
     properties.extend(tracing(source));
     properties.extend(dead_letters(source, out));
-    let Some(tags) = tags(source, "lambda:createdBy", out) else {
-        return;
-    };
+    let tags = tags(source, "lambda:createdBy", out);
     properties.push(build::entry("Tags", tags.clone()));
 
     version::describe(source, &mut properties, out.context);
@@ -113,7 +138,7 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
 
 /// The property `Code`, or nothing after a finding.
 fn code(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
-    let kind = source.property("PackageType");
+    let kind = source.given("PackageType");
     let known = kind.and_then(|kind| out.context.known(kind)).map(|kind| kind.into_owned());
     match known.as_ref().and_then(Node::as_text).as_deref() {
         Some("Image") => return image(source, out),
@@ -125,7 +150,7 @@ fn code(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
         }
     }
     for name in ["Runtime", "Handler"] {
-        if source.property(name).is_none() {
+        if source.given(name).is_none() {
             let message = format!("a function needs `{name}` unless its `PackageType` is `Image`");
             out.refuse(source, name, source.span, message).hint(if name == "Runtime" {
                 "write for example `Runtime: nodejs22.x`"
@@ -134,7 +159,7 @@ fn code(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
             });
         }
     }
-    if let Some(node) = source.property("ImageConfig") {
+    if let Some(node) = source.given("ImageConfig") {
         let message = "`ImageConfig` needs `PackageType: Image`";
         out.refuse(source, "ImageConfig", node.span, message);
     }
@@ -144,7 +169,7 @@ fn code(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
         // The AWS tools take the folder of the template then.
         (None, None) => build::text(".", source.span),
     };
-    if let (Some(key), Value::Map(members)) = (source.property("SourceKMSKeyArn"), &mut code.value)
+    if let (Some(key), Value::Map(members)) = (source.given("SourceKMSKeyArn"), &mut code.value)
         && !members.iter().any(|entry| entry.key.starts_with("Fn::"))
     {
         members.push(build::entry("SourceKMSKeyArn", key.clone()));
@@ -155,12 +180,12 @@ fn code(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
 /// `ImageUri`, or what SAM would build from a `Dockerfile`.
 fn image(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
     for name in ["Runtime", "Handler", "Layers"] {
-        if let Some(node) = source.property(name) {
+        if let Some(node) = source.given(name) {
             let message = format!("a container image brings its own `{name}`");
             out.refuse(source, name, node.span, message).hint("remove it");
         }
     }
-    if let Some(image) = source.property("ImageUri") {
+    if let Some(image) = source.given("ImageUri") {
         return Some(build::map([build::entry("ImageUri", image.clone())], image.span));
     }
     let is_built =
@@ -175,7 +200,7 @@ fn image(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Node> {
 }
 
 fn tracing(source: &Source<'_>) -> Option<Entry> {
-    let mode = source.property("Tracing")?;
+    let mode = source.given("Tracing")?;
     is_traced(source).then(|| {
         let config = build::map([build::entry("Mode", mode.clone())], mode.span);
         build::entry("TracingConfig", config)
@@ -183,12 +208,12 @@ fn tracing(source: &Source<'_>) -> Option<Entry> {
 }
 
 fn is_traced(source: &Source<'_>) -> bool {
-    let mode = source.property("Tracing");
+    let mode = source.given("Tracing");
     mode.is_some_and(|mode| mode.as_text().is_none_or(|mode| mode != "Disabled"))
 }
 
 fn dead_letters(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Entry> {
-    let queue = source.property("DeadLetterQueue")?;
+    let queue = source.given("DeadLetterQueue")?;
     let kind = queue.find("Type").and_then(Node::as_text);
     let target = queue.find("TargetArn");
     let is_known = matches!(kind.as_deref(), Some("SQS" | "SNS"));
@@ -203,21 +228,14 @@ fn dead_letters(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Entry> {
     Some(build::entry("DeadLetterConfig", config))
 }
 
-/// `Tags` as a list, behind the tag that SAM sets; nothing after a finding.
-pub(super) fn tags(source: &Source<'_>, own: &str, out: &mut Expansion<'_>) -> Option<Node> {
+/// `Tags` as a list, behind the tag that SAM sets.
+pub(super) fn tags(source: &Source<'_>, own: &str, out: &mut Expansion<'_>) -> Node {
     let span = source.span;
     let tag = |key: Node, value: Node| {
         build::map([build::entry("Key", key), build::entry("Value", value)], span)
     };
     let mut list = vec![tag(build::text(own, span), build::text("SAM", span))];
-    if let Some(tags) = source.property("Tags") {
-        if !matches!(tags.value, Value::Map(_) | Value::Unresolved)
-            || function::call(tags).is_some()
-        {
-            let message = "`Tags` must be a mapping of keys to values";
-            out.refuse(source, "Tags", tags.span, message).hint("write `Tags: {Key: Value}`");
-            return None;
-        }
+    if let Some(tags) = source.given("Tags").filter(|tags| function::call(tags).is_none()) {
         for entry in tags.entries() {
             if entry.key == own {
                 let message = format!("tag `{own}` is set by SAM");
@@ -230,7 +248,7 @@ pub(super) fn tags(source: &Source<'_>, own: &str, out: &mut Expansion<'_>) -> O
             list.push(tag(build::text(&entry.key, entry.key_span), value));
         }
     }
-    Some(build::list(list, span))
+    build::list(list, span)
 }
 
 /// The role that SAM makes if the function brings none.
@@ -239,7 +257,7 @@ fn role(source: &Source<'_>, out: &mut Expansion<'_>) -> Role {
     if let Some(document) = source.property("AssumeRolePolicyDocument") {
         role.trust(document);
     }
-    let is_durable = source.property("DurableConfig").is_some();
+    let is_durable = source.given("DurableConfig").is_some();
     role.add_managed(
         if is_durable {
             "AWSLambdaBasicDurableExecutionRolePolicy"
@@ -251,7 +269,7 @@ fn role(source: &Source<'_>, out: &mut Expansion<'_>) -> Role {
     if is_traced(source) {
         role.add_tracing(out);
     }
-    if source.property("VpcConfig").is_some() {
+    if source.given("VpcConfig").is_some() {
         role.add_managed("AWSLambdaVPCAccessExecutionRole", out);
     }
     role.add_policies(source, out);
@@ -308,9 +326,7 @@ fn is_no_value(node: &Node) -> bool {
 
 /// The function URL, which templates show in outputs and nothing here serves.
 fn add_url(source: &Source<'_>, target: &Node, out: &mut Expansion<'_>) {
-    let is_empty = |node: &Node| matches!(&node.value, Value::Map(entries) if entries.is_empty());
-    let config = source.property("FunctionUrlConfig").filter(|node| !is_empty(node));
-    let Some(config) = config else {
+    let Some(config) = source.given("FunctionUrlConfig") else {
         return;
     };
     let auth_type = config.find("AuthType");
@@ -334,7 +350,7 @@ fn report_ignored(source: &Source<'_>, out: &mut Expansion<'_>) {
         ("EventInvokeConfig", "functions are not invoked asynchronously here"),
         ("ProvisionedConcurrencyConfig", "concurrency is not provisioned here"),
     ] {
-        let Some(node) = source.property(name) else {
+        let Some(node) = source.given(name) else {
             continue;
         };
         let needs_alias = match name {
@@ -344,7 +360,7 @@ fn report_ignored(source: &Source<'_>, out: &mut Expansion<'_>) {
             "ProvisionedConcurrencyConfig" => true,
             _ => false,
         };
-        if needs_alias && source.property("AutoPublishAlias").is_none() {
+        if needs_alias && source.given("AutoPublishAlias").is_none() {
             let message = format!("`{}` needs `AutoPublishAlias`", excerpt(name));
             out.refuse(source, name, node.span, message);
         } else {

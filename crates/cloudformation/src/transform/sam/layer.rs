@@ -4,6 +4,7 @@
 
 use api_model::{Entry, Node};
 
+use super::shape::{self, Shape};
 use super::{Expansion, Source, build, canonical, location};
 
 const PROPERTIES: [&str; 8] = [
@@ -17,6 +18,16 @@ const PROPERTIES: [&str; 8] = [
     "RetentionPolicy",
 ];
 
+const SHAPES: [(&str, Shape); 7] = [
+    ("CompatibleArchitectures", Shape::List),
+    ("CompatibleRuntimes", Shape::List),
+    ("Description", Shape::Text),
+    ("LayerName", Shape::TextOrMap),
+    ("LicenseInfo", Shape::Text),
+    ("PublishLambdaVersion", Shape::Flag),
+    ("RetentionPolicy", Shape::Text),
+];
+
 /// Properties in which SAM resolves parameters before it hashes.
 const RESOLVED: [&str; 4] = ["Description", "LayerName", "LicenseInfo", "RetentionPolicy"];
 
@@ -24,6 +35,7 @@ const RESOLVED: [&str; 4] = ["Description", "LayerName", "LicenseInfo", "Retenti
 /// old versions are kept.
 pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     out.check_properties(source, &PROPERTIES);
+    shape::check(source, &SHAPES, out);
     let span = source.span;
     let Some(uri) = source.property("ContentUri") else {
         let message = "a layer needs `ContentUri`";
@@ -49,7 +61,7 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
             _ => properties.push(entry.clone()),
         }
     }
-    if source.property("LayerName").is_none() {
+    if source.given("LayerName").is_none() {
         properties.push(build::entry("LayerName", build::text(source.logical_id, span)));
     }
     let mut attributes = source.inherited();

@@ -97,7 +97,7 @@ impl Role {
 
     /// Adds what the property `Policies` says: one entry or a list.
     pub(super) fn add_policies(&mut self, source: &Source<'_>, out: &mut Expansion<'_>) {
-        let Some(property) = source.property("Policies") else {
+        let Some(property) = source.given("Policies") else {
             return;
         };
         let single = std::slice::from_ref(property);

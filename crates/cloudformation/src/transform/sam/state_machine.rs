@@ -5,6 +5,7 @@
 use api_model::{Entry, Node, Value};
 
 use super::role::Role;
+use super::shape::{self, Shape};
 use super::{Expansion, Source, build, canonical, function as lambda, location};
 use crate::document::excerpt;
 use crate::function;
@@ -29,17 +30,33 @@ const PROPERTIES: [&str; 17] = [
     "UseAliasAsEventTarget",
 ];
 
+const SHAPES: [(&str, Shape); 14] = [
+    ("Definition", Shape::Map),
+    ("DefinitionSubstitutions", Shape::Map),
+    ("DefinitionUri", Shape::TextOrMap),
+    ("Events", Shape::Maps),
+    ("Logging", Shape::Map),
+    ("Name", Shape::Text),
+    ("PermissionsBoundary", Shape::Text),
+    ("Policies", Shape::TextOrList),
+    ("PropagateTags", Shape::Flag),
+    ("Role", Shape::Text),
+    ("Tags", Shape::Map),
+    ("Tracing", Shape::Map),
+    ("Type", Shape::Text),
+    ("UseAliasAsEventTarget", Shape::Flag),
+];
+
 /// Adds the state machine and its role, version and alias.
 pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     out.check_properties(source, &PROPERTIES);
+    shape::check(source, &SHAPES, out);
     let span = source.span;
     let id = source.logical_id;
     let Some(mut properties) = definition(source, out) else {
         return;
     };
-    let Some(tags) = lambda::tags(source, "stateMachine:createdBy", out) else {
-        return;
-    };
+    let tags = lambda::tags(source, "stateMachine:createdBy", out);
     for (name, key) in [
         ("Logging", "LoggingConfiguration"),
         ("Name", "StateMachineName"),
@@ -50,7 +67,7 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
         properties.extend(source.property(name).map(|node| build::entry(key, node.clone())));
     }
     properties.push(build::entry("Tags", tags.clone()));
-    match (source.property("Role"), source.property("Policies")) {
+    match (source.given("Role"), source.given("Policies")) {
         (Some(_), Some(policies)) => {
             let message = "a state machine has `Role` or `Policies`, not both";
             out.refuse(source, "Policies", policies.span, message).hint("remove one of the two");
@@ -59,7 +76,7 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
         (None, _) => {
             let mut role = Role::new(source, "states.amazonaws.com");
             role.add_policies(source, out);
-            let traced = source.property("Tracing").and_then(|node| node.find("Enabled"));
+            let traced = source.given("Tracing").and_then(|node| node.find("Enabled"));
             if traced.is_some_and(|flag| matches!(flag.value, Value::Bool(true))) {
                 role.add_tracing(out);
             }
@@ -71,7 +88,7 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     let kind = "AWS::StepFunctions::StateMachine";
     out.add(source, id, kind, properties, source.attributes.clone());
     publish(source, out);
-    if let Some(events) = source.property("Events") {
+    if let Some(events) = source.given("Events") {
         let message = "events do not start state machines here";
         out.ignore_once(source, "Events", events.span, message);
     }
@@ -79,12 +96,12 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
 
 /// The properties that say what the state machine does.
 fn definition(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<Vec<Entry>> {
-    let mut substitutions = match source.property("DefinitionSubstitutions") {
+    let mut substitutions = match source.given("DefinitionSubstitutions") {
         Some(node) => node.entries().to_vec(),
         None => Vec::new(),
     };
     let mut properties = Vec::new();
-    match (source.property("Definition"), source.property("DefinitionUri")) {
+    match (source.given("Definition"), source.given("DefinitionUri")) {
         (Some(_), Some(uri)) => {
             let message = "a state machine has `Definition` or `DefinitionUri`, not both";
             out.refuse(source, "DefinitionUri", uri.span, message).hint("remove one of the two");
@@ -172,9 +189,9 @@ fn visit(node: &mut Node, made: &mut Vec<Entry>) {
 fn publish(source: &Source<'_>, out: &mut Expansion<'_>) {
     let span = source.span;
     let id = source.logical_id;
-    let Some(alias) = source.property("AutoPublishAlias") else {
+    let Some(alias) = source.given("AutoPublishAlias") else {
         for name in ["DeploymentPreference", "UseAliasAsEventTarget"] {
-            if let Some(node) = source.property(name) {
+            if let Some(node) = source.given(name) {
                 let message = format!("`{name}` needs `AutoPublishAlias`");
                 out.refuse(source, name, node.span, message);
             }
@@ -200,7 +217,7 @@ fn publish(source: &Source<'_>, out: &mut Expansion<'_>) {
     ];
     let kind = "AWS::StepFunctions::StateMachineVersion";
     out.add(source, &version, kind, properties, source.inherited());
-    let mut preference = match source.property("DeploymentPreference") {
+    let mut preference = match source.given("DeploymentPreference") {
         Some(given) => given.entries().to_vec(),
         None => vec![build::entry("Type", build::text("ALL_AT_ONCE", span))],
     };

@@ -4,6 +4,7 @@
 
 use api_model::{Entry, Node, Value};
 
+use super::shape::{self, Shape};
 use super::{Expansion, Source, build};
 use crate::document::excerpt;
 
@@ -16,9 +17,18 @@ const PROPERTIES: [&str; 6] = [
     "Tags",
 ];
 
+const SHAPES: [(&str, Shape); 5] = [
+    ("PrimaryKey", Shape::Map),
+    ("ProvisionedThroughput", Shape::Map),
+    ("SSESpecification", Shape::Map),
+    ("TableName", Shape::TextOrMap),
+    ("Tags", Shape::Map),
+];
+
 /// Adds the table.
 pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
     out.check_properties(source, &PROPERTIES);
+    shape::check(source, &SHAPES, out);
     let span = source.span;
     let Some((name, kind)) = primary_key(source, out) else {
         return;
@@ -32,12 +42,13 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
         build::entry("AttributeDefinitions", one(definition)),
         build::entry("KeySchema", one(key)),
     ];
-    if source.property("ProvisionedThroughput").is_none() {
+    if source.given("ProvisionedThroughput").is_none() {
         properties.push(build::entry("BillingMode", build::text("PAY_PER_REQUEST", span)));
     }
     for entry in source.properties.entries() {
         match entry.key.as_str() {
             "PrimaryKey" => {}
+            name if source.given(name).is_none() => {}
             "Tags" => properties.push(build::entry("Tags", tags(&entry.value))),
             _ => properties.push(entry.clone()),
         }
@@ -49,11 +60,11 @@ pub(super) fn expand(source: &Source<'_>, out: &mut Expansion<'_>) {
 /// Name and DynamoDB type of the key; `id`, a string, by default.
 fn primary_key(source: &Source<'_>, out: &mut Expansion<'_>) -> Option<(Node, Node)> {
     let span = source.span;
-    let Some(key) = source.property("PrimaryKey") else {
+    let Some(key) = source.given("PrimaryKey") else {
         return Some((build::text("id", span), build::text("S", span)));
     };
     let (Some(name), Some(kind)) = (key.find("Name"), key.find("Type")) else {
-        if !key.is_unresolved() {
+        if matches!(key.value, Value::Map(_)) {
             let message = "`PrimaryKey` needs `Name` and `Type`";
             out.refuse(source, "PrimaryKey", key.span, message)
                 .hint("write `PrimaryKey: {Name: id, Type: String}`");

@@ -28,7 +28,7 @@ pub(super) fn publish(
     properties: &[Entry],
     out: &mut Expansion<'_>,
 ) -> Option<Published> {
-    let node = source.property("AutoPublishAlias")?;
+    let node = source.given("AutoPublishAlias")?;
     let known = out.context.known(node).map(std::borrow::Cow::into_owned);
     let name = match known.as_ref().map(|node| &node.value) {
         Some(Value::String(name)) => name.clone(),
@@ -63,11 +63,11 @@ pub(super) fn publish(
 /// `AutoPublishCodeSha256` becomes part of the description, since Lambda makes
 /// no version of a function that has not changed.
 pub(super) fn describe(source: &Source<'_>, properties: &mut Vec<Entry>, context: &Context) {
-    let sha = source.property("AutoPublishCodeSha256").and_then(|node| context.known(node));
-    let (Some(sha), Some(_)) = (sha, source.property("AutoPublishAlias")) else {
+    let sha = source.given("AutoPublishCodeSha256").and_then(|node| context.known(node));
+    let (Some(sha), Some(_)) = (sha, source.given("AutoPublishAlias")) else {
         return;
     };
-    let given = source.property("Description");
+    let given = source.given("Description");
     let known = given.and_then(|node| context.known(node));
     let description = match (known.as_deref().and_then(Node::as_text), given) {
         (Some(text), _) if !text.is_empty() => {
@@ -87,7 +87,7 @@ pub(super) fn describe(source: &Source<'_>, properties: &mut Vec<Entry>, context
 
 /// Changes when what is published does.
 fn content_hash(source: &Source<'_>, properties: &[Entry], context: &Context) -> String {
-    let given = source.property("AutoPublishCodeSha256").and_then(|node| context.known(node));
+    let given = source.given("AutoPublishCodeSha256").and_then(|node| context.known(node));
     if let Some(sha) = given.as_deref().and_then(Node::as_text) {
         return sha
             .chars()
@@ -96,7 +96,7 @@ fn content_hash(source: &Source<'_>, properties: &[Entry], context: &Context) ->
             .collect();
     }
     let of = |name: &str| properties.iter().find(|entry| entry.key == name);
-    let is_whole = source.property("AutoPublishAliasAllProperties").and_then(Node::as_text);
+    let is_whole = source.given("AutoPublishAliasAllProperties").and_then(Node::as_text);
     if is_whole.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
         let resolved = properties.iter().map(|entry| {
             let mut entry = entry.clone();
@@ -118,7 +118,7 @@ fn content_hash(source: &Source<'_>, properties: &[Entry], context: &Context) ->
     }
     members
         .extend(of("Environment").map(|entry| entry.value.entries().to_vec()).unwrap_or_default());
-    members.extend(of("MemorySize").cloned());
+    members.extend(of("MemorySize").filter(|_| source.given("MemorySize").is_some()).cloned());
     let snap_start = of("SnapStart").filter(|entry| {
         let on = entry.value.find("ApplyOn").and_then(Node::as_text);
         on.is_some_and(|on| on != "None")
@@ -134,12 +134,12 @@ impl Published {
         let function = || build::entry("FunctionName", build::reference(source.logical_id, span));
         let mut kept = source.inherited();
         if !kept.iter().any(|entry| entry.key == "DeletionPolicy") {
-            let policy = source.property("VersionDeletionPolicy").cloned();
+            let policy = source.given("VersionDeletionPolicy").cloned();
             let policy = policy.unwrap_or_else(|| build::text("Retain", span));
             kept.push(build::entry("DeletionPolicy", policy));
         }
         let mut version = vec![function()];
-        let description = source.property("VersionDescription").cloned();
+        let description = source.given("VersionDescription").cloned();
         version.extend(description.map(|node| build::entry("Description", node)));
         out.add(source, &self.version, "AWS::Lambda::Version", version, kept);
         let number = build::attribute(&self.version, "Version", span);
@@ -148,8 +148,8 @@ impl Published {
             function(),
             build::entry("FunctionVersion", number),
         ];
-        let provisioned = source.property_entry("ProvisionedConcurrencyConfig").cloned();
-        alias.extend(provisioned);
+        let provisioned = source.given("ProvisionedConcurrencyConfig").cloned();
+        alias.extend(provisioned.map(|node| build::entry("ProvisionedConcurrencyConfig", node)));
         out.add(source, &self.alias, "AWS::Lambda::Alias", alias, source.inherited());
     }
 }
