@@ -32,16 +32,16 @@ impl Shape {
         if node.is_unresolved() || function::call(node).is_some() {
             return true;
         }
-        match (self, &node.value) {
+        matches!(
+            (self, &node.value),
             (Self::Flag, Value::Bool(_))
-            | (Self::Map | Self::Maps | Self::TextOrMap | Self::TextMapOrList, Value::Map(_))
-            | (Self::List | Self::TextOrList | Self::TextMapOrList, Value::List(_))
-            | (
-                Self::Text | Self::TextOrList | Self::TextOrMap | Self::TextMapOrList,
-                Value::String(_),
-            ) => true,
-            _ => false,
-        }
+                | (Self::Map | Self::Maps | Self::TextOrMap | Self::TextMapOrList, Value::Map(_))
+                | (Self::List | Self::TextOrList | Self::TextMapOrList, Value::List(_))
+                | (
+                    Self::Text | Self::TextOrList | Self::TextOrMap | Self::TextMapOrList,
+                    Value::String(_),
+                )
+        )
     }
 
     fn name(self) -> &'static str {
