@@ -1,8 +1,12 @@
 //! Functions behind one trait, wherever they run. Knows no API Gateway.
 //!
-//! For now a function is a URL that speaks Lambda's Invoke API
-//! ([`InvokeUrl`]): `cargo lambda watch`, `sam local start-lambda`, the runtime
-//! interface emulator.
+//! A function is a process of this machine that speaks the Runtime API ([`LocalFunction`]), or a
+//! URL that speaks the Invoke API ([`InvokeUrl`]): `cargo lambda watch`, `sam local start-lambda`,
+//! the runtime interface emulator.
+//!
+//! Functions run as the user that runs the host. A process group, an environment of its own and a
+//! Runtime API that answers its own instance only keep functions apart as long as they mean no
+//! harm; the operating system lets one process of a user look into another.
 
 mod code;
 mod instance;
