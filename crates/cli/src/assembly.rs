@@ -105,7 +105,7 @@ fn plain(path: &Path, folder: &Path) -> TemplateFile {
 
 /// The folder of a file; empty for one without a folder in its name.
 fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new(""))
+    path.parent().unwrap_or_else(|| Path::new(""))
 }
 
 fn resources(template: &Value) -> impl Iterator<Item = &Value> {

@@ -52,6 +52,9 @@ pub struct Options {
     pub account_id: String,
     /// `AWS::Partition`; `aws` by default.
     pub partition: String,
+    /// Where single templates are deployed, in their order; what is not given
+    /// there is as above.
+    pub destinations: Vec<Destination>,
     /// Parameter values; each goes to every template that declares the name,
     /// and the last value of a name wins.
     pub parameters: Vec<(String, String)>,
@@ -61,6 +64,27 @@ pub struct Options {
     pub ssm_parameters: BTreeMap<String, String>,
 }
 
+/// Where one template is deployed, as far as it is fixed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Destination {
+    /// `AWS::Region`.
+    pub region: Option<String>,
+    /// `AWS::AccountId`, twelve digits.
+    pub account_id: Option<String>,
+}
+
+impl Options {
+    /// What holds for the template `file`.
+    fn of_template(&self, file: u32) -> Self {
+        let mut own = self.clone();
+        if let Some(destination) = self.destinations.get(file as usize).cloned() {
+            own.region = destination.region.unwrap_or(own.region);
+            own.account_id = destination.account_id.unwrap_or(own.account_id);
+        }
+        own
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -68,6 +92,7 @@ impl Default for Options {
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
             partition: "aws".to_owned(),
+            destinations: Vec::new(),
             parameters: Vec::new(),
             ssm_parameters: BTreeMap::new(),
         }
@@ -84,6 +109,7 @@ impl fmt::Debug for Options {
             .field("region", &self.region)
             .field("account_id", &self.account_id)
             .field("partition", &self.partition)
+            .field("destinations", &self.destinations)
             .field("parameters", &parameters)
             .field("ssm_parameters", &ssm_parameters)
             .finish()
@@ -102,6 +128,7 @@ pub fn load(sources: &Sources, options: &Options) -> (Vec<Stack>, Diagnostics) {
     let mut declared: Vec<String> = Vec::new();
     let mut stacks = Vec::new();
     for (file, source) in (0u32..).zip(&sources.files) {
+        let options = &options.of_template(file);
         let name = (options.stack_names.get(file as usize).cloned())
             .unwrap_or_else(|| stack_name(&source.name));
         check_stack_name(&name, file, &stacks, &mut diagnostics);

@@ -43,7 +43,7 @@ fn outermost(folder: &Path) -> (PathBuf, PathBuf) {
         if !root.join(MANIFEST).is_file() || !root.join(MARKER).is_file() {
             break;
         }
-        let inside = canonical.strip_prefix(root).unwrap_or(Path::new(""));
+        let inside = canonical.strip_prefix(root).unwrap_or_else(|_| Path::new(""));
         found = (root.to_owned(), inside.to_owned());
     }
     found

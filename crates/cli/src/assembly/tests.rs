@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use api_model::{Code, Compat, Sources};
+use api_model::api::Code;
+use api_model::{Compat, Sources};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -25,6 +26,8 @@ fn model(templates: &[TemplateFile]) -> api_model::Model {
         sources.add(one.path.display().to_string(), fs::read_to_string(&one.path).unwrap());
         options.stack_names.extend(one.stack_name.clone());
         options.parameters.extend(one.parameters.clone());
+        let (region, account_id) = (one.region.clone(), one.account_id.clone());
+        options.destinations.push(cloudformation::Destination { region, account_id });
     }
     let (stacks, diagnostics) = cloudformation::load(&sources, &options);
     assert_eq!(diagnostics.list, []);
@@ -41,7 +44,7 @@ fn code(model: &api_model::Model, templates: &[TemplateFile], logical_id: &str) 
         panic!("no object: {:?}", function.code);
     };
     let template = &templates[function.span.file as usize];
-    let path = template.assets.get(key).unwrap();
+    let path = &template.assets[key];
     assert_eq!(template.assets.get(key.rsplit('/').next().unwrap()), Some(path));
     path.clone()
 }

@@ -1,7 +1,7 @@
 //! What the options decide.
 
 use api_model::Sources;
-use cloudformation::{Options, load, stack_name};
+use cloudformation::{Destination, Options, load, stack_name};
 
 use crate::{load_one, render};
 
@@ -93,4 +93,28 @@ Resources: {T: {Type: AWS::SNS::Topic, Properties: {TopicName: !Ref Env}}}
     assert_eq!(diagnostics.list, []);
     let arn = "arn:aws:sns:us-east-1:000000000000:dev";
     assert!(stacks.iter().all(|stack| stack.resources[0].physical_id == arn));
+}
+
+#[test]
+fn each_template_may_have_its_own_destination() {
+    let mut sources = Sources::default();
+    let text =
+        "Resources: {}\nOutputs: {Here: {Value: !Sub \"${AWS::Region} ${AWS::AccountId}\"}}\n";
+    for name in ["a.yaml", "b.yaml", "c.yaml"] {
+        sources.add(name, text);
+    }
+    let region = |region: &str| Destination { region: Some(region.into()), account_id: None };
+    let account_id = Destination { region: None, account_id: Some("111122223333".into()) };
+    let options =
+        Options { destinations: vec![region("eu-west-1"), account_id], ..Options::default() };
+    let (stacks, diagnostics) = load(&sources, &options);
+    assert_eq!(diagnostics.list, []);
+    let here: Vec<_> = stacks.iter().map(|one| one.outputs[0].1.as_text().unwrap()).collect();
+    assert_eq!(
+        here,
+        ["eu-west-1 000000000000", "us-east-1 111122223333", "us-east-1 000000000000"]
+    );
+    let regions: Vec<_> = stacks.iter().map(|one| one.region.as_str()).collect();
+    assert_eq!(regions, ["eu-west-1", "us-east-1", "us-east-1"]);
+    assert_eq!(stacks[1].account_id, "111122223333");
 }
