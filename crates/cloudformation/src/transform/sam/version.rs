@@ -51,6 +51,13 @@ pub(super) fn publish(
             .hint("use up to 128 letters, digits, `-` and `_`, and not digits alone");
         return None;
     }
+    if let Some(node) = source.given("AutoPublishCodeSha256")
+        && out.context.known(node).is_none()
+    {
+        let message =
+            "`AutoPublishCodeSha256` must be a string, or `!Ref` of a parameter that is no secret";
+        out.refuse(source, "AutoPublishCodeSha256", node.span, message);
+    }
     let id = source.logical_id;
     let alias = format!("{id}Alias{}", name.replace('-', "D").replace('_', "U"));
     let hash = content_hash(source, properties, out.context);
