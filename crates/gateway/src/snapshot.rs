@@ -491,6 +491,14 @@ async fn local(
         Some(own) if own.inherits_credentials => inherited(lenders),
         _ => Vec::new(),
     };
+    if own.is_some_and(|own| own.inherits_credentials) && inherited_key(&inherited).is_none() {
+        let message = format!(
+            "`functions.{}.credentials` is \"inherit\", but AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
+            function.logical_id
+        );
+        out.error(codes::FUNCTION, own.map(|own| own.span).unwrap_or_default(), message);
+        return (Callable::Broken, None);
+    }
     let key = inherited_key(&inherited).unwrap_or_else(|| host.key(&function.arn));
     let around = Around::new(&host, function, Arc::clone(&key), inherited, model, settings);
     let hosted = match around {

@@ -5,6 +5,7 @@ mod bad;
 mod many;
 mod push;
 mod reload;
+mod rights;
 mod shapes;
 mod trust;
 mod witness;
