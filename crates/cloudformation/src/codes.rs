@@ -12,7 +12,10 @@ pub const CODES: &[(&str, &str)] = &[
     (WRONG_SHAPE, "a value of another kind was expected"),
     (UNKNOWN_SECTION, "a section that templates do not have"),
     (MISSING_SECTION, "a section or member is missing"),
-    (TRANSFORM, "the template needs a macro that is not supported"),
+    (
+        TRANSFORM,
+        "the template needs a macro that is not supported, or a transform that it does not name",
+    ),
     (SECTION_IGNORED, "a section is read by AWS and ignored here"),
     (PARAMETER_DECLARATION, "a parameter is declared wrongly"),
     (PARAMETER_MISSING, "a parameter without default got no value"),

@@ -1,6 +1,7 @@
 //! Bounds of the language extensions.
 
 use cloudformation::Options;
+use proptest::prelude::*;
 
 use crate::{load_one, render};
 
@@ -55,4 +56,65 @@ fn inserted_text_cannot_grow_without_bound() {
         format!("\"{placeholders}\", ").repeat(100)
     );
     check_refused(&text, "WSG-002");
+}
+
+/// Values with every function of the extensions, right and wrong.
+fn values() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "a",
+        "\"${X}\"",
+        "\"&{Y}\"",
+        "[a, b]",
+        "[]",
+        "{}",
+        "!Ref X",
+        "!Ref Y",
+        "!Ref Names",
+        "!Ref Secret",
+        "!Ref Topic",
+        "!Ref AWS::NoValue",
+        "!Sub \"${X}${Y}${Names}\"",
+        "!FindInMap [Map, !Ref X, Key]",
+        "!If [Yes, [a], b]",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(5, 40, 4, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|value| format!("!Ref {{Fn::Sub: {value}}}")),
+            inner.clone().prop_map(|value| format!("{{Fn::Length: {value}}}")),
+            inner.clone().prop_map(|value| format!("{{Fn::ToJsonString: {value}}}")),
+            inner.clone().prop_map(|value| format!("!GetAtt [{value}, TopicName]")),
+            (inner.clone(), inner.clone()).prop_map(|(one, two)| format!("[{one}, {two}]")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(text, own)| format!("!Sub [{text}, {{X: {own}}}]")),
+            ("[XY]", inner.clone(), inner.clone()).prop_map(|(name, collection, value)| {
+                format!(
+                    "{{Fn::ForEach::L{name}: [{name}, {collection}, {{\"k${{{name}}}\": {value}, \
+                     Fn::ForEach::In: [Y, [1, 2], {{\"&{{Y}}x\": {value}}}]}}]}}"
+                )
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_value_panics_and_no_loop_is_left(
+        value in values(),
+        condition in values(),
+        resource in values(),
+    ) {
+        let text = format!(
+            "Transform: AWS::LanguageExtensions\n\
+             Parameters:\n  Names: {{Type: CommaDelimitedList, Default: \"a,b\"}}\n  \
+             Secret: {{Type: String, NoEcho: true, Default: s}}\n\
+             Mappings: {{Map: {{a: {{Key: [c]}}}}}}\n\
+             Conditions: {{Yes: !Equals [a, a], Maybe: {condition}}}\n\
+             Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: {value}\n    \
+             Condition: {condition}\n    Properties: {{Value: {value}, Other: {resource}}}\n  \
+             Fn::ForEach::R: [X, {value}, {{\"R${{X}}\": {{Type: AWS::SNS::Topic, Properties: {{P: {resource}}}}}}}]\n"
+        );
+        let (stacks, diagnostics) = load_one(&text, &Options::default());
+        let got = render(&stacks, &diagnostics);
+        prop_assert!(!got.contains("Fn::ForEach::") || diagnostics.has_errors(), "{text}\n{got}");
+    }
 }
