@@ -86,7 +86,7 @@ fn values() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone()).prop_map(|(one, two)| format!("[{one}, {two}]")),
             (inner.clone(), inner.clone())
                 .prop_map(|(text, own)| format!("!Sub [{text}, {{X: {own}}}]")),
-            ("[XY]", inner.clone(), inner.clone()).prop_map(|(name, collection, value)| {
+            ("[XY]", inner.clone(), inner).prop_map(|(name, collection, value)| {
                 format!(
                     "{{Fn::ForEach::L{name}: [{name}, {collection}, {{\"k${{{name}}}\": {value}, \
                      Fn::ForEach::In: [Y, [1, 2], {{\"&{{Y}}x\": {value}}}]}}]}}"
