@@ -66,9 +66,8 @@ function visible(text) {
 function missingSdk(error) {
   const cause = error.cause ?? error;
   if (!MODULE_ERRORS.includes(cause.code)) return "";
-  const name = /'((?:aws-sdk|@aws-sdk\/[\w.-]+|@smithy\/[\w.-]+)[^']*)'/.exec(cause.message)?.[1];
-  if (!name) return "";
-  const part = name.startsWith("@") ? name.split("/").slice(0, 2).join("/") : "aws-sdk";
+  const part = /'(aws-sdk|@(?:aws-sdk|smithy)\/[\w.-]+)(?:\/[^']*)?'/.exec(cause.message)?.[1];
+  if (!part) return "";
   const command = settings.folder
     ? `\`npm install ${part}\` in ${settings.folder}`
     : `\`npm install ${part}\` in the folder where the gateway starts, or \`npm install -g ${part}\``;

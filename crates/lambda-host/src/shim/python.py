@@ -35,7 +35,8 @@ def redirect(names, host, port):
     so `Host`, SNI and the name that a certificate must bear stay."""
     exact = {name for name in names if not name.endswith("*")}
     prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    target = (host, port)
+    target_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     def is_redirected(name):
         if isinstance(name, (bytes, bytearray)):
@@ -51,16 +52,14 @@ def redirect(names, host, port):
     connect_ex = socket.socket.connect_ex
 
     # `socket.create_connection`, urllib3, http.client and asyncio all ask here.
-    def redirected_getaddrinfo(name, service, *arguments, **named):
-        if is_redirected(name):
-            asked = named.get("family", arguments[0] if arguments else 0)
-            named["family"] = asked if asked in (0, family) else 0
-            return getaddrinfo(host, port, *arguments[1:], **named)
-        return getaddrinfo(name, service, *arguments, **named)
+    def redirected_getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
+        if is_redirected(host):
+            (host, port), family = target, 0 if family != target_family else family
+        return getaddrinfo(host, port, family, type, proto, flags)
 
     def redirected(address):
         if isinstance(address, tuple) and address and is_redirected(address[0]):
-            return (host, port) + address[2:]
+            return target + address[2:]
         return address
 
     socket.getaddrinfo = redirected_getaddrinfo
