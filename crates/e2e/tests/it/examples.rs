@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::functions::{ask, ask_json, eventually, interpreters, open, path_to};
-use crate::harness::gateway::{Gateway, binary, isolate};
+use crate::harness::gateway::{Gateway, Setup, binary, isolate};
 use crate::harness::secrets::Secrets;
 use crate::harness::tool::tool;
 use crate::harness::ws::{Client, Incoming};
+use crate::harness::{template, token};
 use crate::stacks;
 
 const NAMES: [&str; 5] =
@@ -256,4 +257,25 @@ fn examples_use_the_versions_that_are_tested() {
             assert_eq!(version, &tested["dependencies"][name], "{manifest}: {name}");
         }
     }
+}
+
+/// The settings that the guide shows are settings.
+#[test]
+fn the_guides_configuration_is_taken() {
+    let page = folder_of("../docs/guide/functions.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let config: String = blocks.collect();
+    assert!(config.contains("[functions.") && config.contains("[integrations.endpoints]"));
+    let functions = ["ChatFunction", "JavaFunction", "OtherFunction"];
+    let source: String = functions.map(|name| format!("@lambda {name}\n")).concat();
+    let template = template::expand(&format!("{source}@route $default JavaFunction\n"));
+    let setup = Setup {
+        templates: vec![("case.yaml".to_owned(), template.text)],
+        config,
+        environment: vec![("CHAT_SECRET".to_owned(), token::random_hex())],
+        ..Setup::default()
+    };
+    let gateway = Gateway::start(&setup, Arc::default());
+    gateway.unwrap_or_else(|refused| panic!("{}", refused.stderr));
 }

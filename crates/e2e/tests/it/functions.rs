@@ -3,6 +3,7 @@
 mod alone;
 mod bad;
 mod many;
+mod places;
 mod push;
 mod reload;
 mod rights;
