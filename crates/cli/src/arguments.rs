@@ -72,10 +72,10 @@ pub(crate) struct Serve {
     /// Value of a template parameter, repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) parameter: Vec<(String, String)>,
-    /// `AWS::Region` [default: that of the first `cdk.out` stack that has one, else us-east-1]
+    /// `AWS::Region` [default: what `cdk.out` fixes for a stack, else us-east-1]
     #[arg(long)]
     pub(crate) region: Option<String>,
-    /// `AWS::AccountId` [default: that of the first `cdk.out` stack that has one, else twelve zeros]
+    /// `AWS::AccountId` [default: what `cdk.out` fixes for a stack, else twelve zeros]
     #[arg(long, value_name = "ID", value_parser = account_id)]
     pub(crate) account_id: Option<String>,
     /// Reload when a template or the configuration changes

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_model::{Diagnostics, Model, Sources};
+use cloudformation::Destination;
 use gateway::function::{CodeBase, Functions};
 use gateway::settings::SecretSources;
 use gateway::{Lenders, Settings, Snapshot};
@@ -32,12 +33,14 @@ pub(crate) struct Template {
     pub(crate) name: String,
     pub(crate) text: String,
     pub(crate) base: CodeBase,
+    /// Where its stack is fixed to go.
+    pub(crate) destination: Destination,
 }
 
 impl Template {
     /// A template on its own, with its name.
     pub(crate) fn new((name, text): (String, String)) -> Self {
-        Self { name, text, base: CodeBase::default() }
+        Self { name, text, base: CodeBase::default(), destination: Destination::default() }
     }
 }
 
@@ -59,10 +62,11 @@ impl Loaded {
 /// configuration.
 pub(crate) async fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings)) -> Loaded {
     let mut sources = Sources::default();
-    let mut bases = Vec::new();
+    let (mut bases, mut destinations) = (Vec::new(), Vec::new());
     for template in request.templates {
         sources.add(template.name, template.text);
         bases.push(template.base);
+        destinations.push(template.destination);
     }
     let config = request.config.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
     let templates = sources.clone();
@@ -74,6 +78,7 @@ pub(crate) async fn load(request: Request<'_>, adjust: impl FnOnce(&mut Settings
         stack_names: request.stack_names,
         region: request.region,
         account_id: request.account_id,
+        destinations,
         parameters: request.parameters,
         ssm_parameters: ssm_parameters(&settings),
         ..cloudformation::Options::default()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use api_model::Model;
+use cloudformation::Destination;
 use gateway::admin::AdminToken;
 use gateway::ca::{BrowserCa, FileCertificates, LocalCertificates, server_config};
 use gateway::client::Client;
@@ -107,17 +108,13 @@ async fn load_files(
     };
     let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     let texts = read(&paths)?;
-    let region = files.iter().find_map(|file| file.region.clone());
-    let region = arguments.region.clone().or(region);
-    let account_id = files.iter().find_map(|file| file.account_id.clone());
-    let account_id = arguments.account_id.clone().or(account_id);
     let mut request = Request {
         templates: Vec::new(),
         config: config.into_iter().next(),
         stack_names: Vec::new(),
         parameters: Vec::new(),
-        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-        account_id: account_id.unwrap_or_else(|| "000000000000".to_owned()),
+        region: arguments.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
+        account_id: arguments.account_id.clone().unwrap_or_else(|| "000000000000".to_owned()),
         environment: overrides(),
         client,
         functions: Some(functions),
@@ -129,7 +126,12 @@ async fn load_files(
         request.parameters.extend(file.parameters);
         let folder = std::path::absolute(&file.folder).unwrap_or(file.folder);
         let base = CodeBase { folder, assets: file.assets };
-        request.templates.push(Template { name, text, base });
+        // Who names one here means all stacks.
+        let destination = Destination {
+            region: file.region.filter(|_| arguments.region.is_none()),
+            account_id: file.account_id.filter(|_| arguments.account_id.is_none()),
+        };
+        request.templates.push(Template { name, text, base, destination });
     }
     // The last value of a name wins.
     request.parameters.extend(arguments.parameter.iter().cloned());
