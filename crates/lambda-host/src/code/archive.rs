@@ -107,7 +107,7 @@ impl Unpacking<'_> {
         })?;
         let name = name.into_owned();
         let path = inside(&name).ok_or_else(|| self.refused(&name, EntryFault::Name))?;
-        let mode = entry.unix_mode().unwrap_or(if entry.is_dir() { 0o755 } else { 0o644 });
+        let mode = entry.unix_mode().unwrap_or(0);
         match Kind::of(mode, entry.is_dir()) {
             Kind::Folder => self.make_folder(&path).map(|()| None),
             _ if path.as_os_str().is_empty() => Err(self.refused(&name, EntryFault::Name)),

@@ -330,6 +330,7 @@ class Invocation {
       identity: json(headers["lambda-runtime-cognito-identity"]),
       invokedFunctionArn: headers["lambda-runtime-invoked-function-arn"],
       awsRequestId: this.id,
+      tenantId: headers["lambda-runtime-aws-tenant-id"],
       getRemainingTimeInMillis: () => deadline - Date.now(),
     };
   }
@@ -337,7 +338,8 @@ class Invocation {
   succeed(result) {
     let body;
     try {
-      body = JSON.stringify(result === undefined ? null : result) ?? "null";
+      // Of a function nothing is left; Lambda sends that word, which is no JSON.
+      body = JSON.stringify(result === undefined ? null : result) ?? "undefined";
     } catch {
       const message = "Unable to stringify response body";
       return this.fail(hasCallbacks ? new Error(message) : new RuntimeError("JSONStringifyError", message));
@@ -386,9 +388,11 @@ function json(text) {
 
 let handler;
 let run;
+let hasServed = false;
 
 function invoke(connection, response) {
   if (response.status !== 200) process.exit(1);
+  hasServed = true;
   const invocation = new Invocation(connection, response);
   if (concurrency === 1) {
     connection.rest();
@@ -443,16 +447,18 @@ function runWithCallback(invocation) {
     if (isError || !waitsForEmptyLoop) done(error, result);
     else onEmptyLoop = () => invocation.succeed(result);
   });
-  const context = Object.defineProperty(invocation.context(), "callbackWaitsForEmptyEventLoop", {
-    enumerable: true,
-    get: () => waitsForEmptyLoop,
-    set: (value) => {
+  const context = {
+    get callbackWaitsForEmptyEventLoop() {
+      return waitsForEmptyLoop;
+    },
+    set callbackWaitsForEmptyEventLoop(value) {
       waitsForEmptyLoop = Boolean(value) && concurrency === 1;
     },
-  });
-  context.done = once(done);
-  context.succeed = once((result) => done(null, result));
-  context.fail = once((error) => done(error ?? "handled"));
+    done: once(done),
+    succeed: once((result) => done(null, result)),
+    fail: once((error) => done(error ?? "handled")),
+    ...invocation.context(),
+  };
   if (concurrency === 1) onEmptyLoop = () => invocation.succeed(null);
   try {
     const pending = handler(JSON.parse(invocation.body), context, callback);
@@ -480,7 +486,7 @@ function crash(what, error, code) {
     if (left <= 0) process.exit(code);
   };
   if (left > 0) for (const invocation of running) invocation.crash(error, leave);
-  else if (handler) process.exit(code);
+  else if (hasServed) process.exit(code);
   else reportInit(error, code);
 }
 
