@@ -42,6 +42,8 @@ pub const OWN_PREFIX: &str = "wsgate:";
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     statements: Vec<Statement>,
+    /// Whether it only says what others may allow.
+    is_boundary: bool,
 }
 
 impl Policy {
@@ -75,6 +77,15 @@ impl Policy {
         managed::find(name)
     }
 
+    /// A [permissions boundary]: it allows nothing, and what it does not allow
+    /// no other policy does.
+    ///
+    /// [permissions boundary]: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    pub fn boundary(policies: impl IntoIterator<Item = Self>) -> Self {
+        let statements = policies.into_iter().flat_map(|policy| policy.statements).collect();
+        Self { statements, is_boundary: true }
+    }
+
     /// Decides one request by all policies together.
     ///
     /// The time grows with the policies' length times a 64th of the request's.
@@ -87,12 +98,26 @@ impl Policy {
             action: Subject::new(access.action.to_ascii_lowercase()),
             resource: Subject::new(access.resource),
         };
+        let (mut verdict, mut is_within) = (Verdict::ImplicitDeny, true);
+        for policy in policies {
+            let own = policy.decide(&request);
+            match own {
+                Verdict::ExplicitDeny => return own,
+                _ if policy.is_boundary => is_within &= own == Verdict::Allow,
+                Verdict::Allow => verdict = own,
+                Verdict::ImplicitDeny => {}
+            }
+        }
+        if is_within { verdict } else { Verdict::ImplicitDeny }
+    }
+
+    fn decide(&self, request: &Request<'_>) -> Verdict {
         let mut verdict = Verdict::ImplicitDeny;
-        for statement in policies.into_iter().flat_map(|policy| &policy.statements) {
+        for statement in &self.statements {
             if statement.effect == Effect::Allow && verdict == Verdict::Allow {
                 continue; // Only a Deny can still change the outcome.
             }
-            if statement.matches(&request) {
+            if statement.matches(request) {
                 match statement.effect {
                     Effect::Allow => verdict = Verdict::Allow,
                     Effect::Deny => return Verdict::ExplicitDeny,

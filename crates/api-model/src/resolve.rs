@@ -8,6 +8,7 @@ mod function;
 pub use function::{find_function, permits};
 mod integration;
 mod provision;
+mod role;
 mod route;
 mod stage;
 

@@ -1,10 +1,10 @@
-//! `AWS::Lambda::*`, the roles of functions, and `AWS::SSM::Parameter`.
+//! `AWS::Lambda::*` and `AWS::SSM::Parameter`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{code, each};
+use super::{code, each, role};
 use crate::api::{Function, LambdaUri, Layer, Permission, VariableText};
 use crate::codes;
 use crate::diagnostic::Diagnostics;
@@ -14,7 +14,7 @@ use crate::raw::{Located, Reader};
 
 /// Every function of the templates, with its versions, aliases, permissions and policies.
 pub(super) fn resolve(stacks: &[Stack], out: &mut Diagnostics) -> Vec<Arc<Function>> {
-    let roles = roles(stacks, out);
+    let roles = role::resolve(stacks, out);
     let layers = code::layers(stacks);
     let mut functions: Vec<Function> = Vec::new();
     each(stacks, "AWS::Lambda::Function", |stack, resource| {
@@ -227,64 +227,6 @@ pub(super) fn lambda_uri(
                 stack.region
             );
             reader.wrong(codes::LAMBDA_URI, uri.span, name, message, Some(hint));
-            None
-        }
-    }
-}
-
-/// Policies of each role by role ARN.
-fn roles(stacks: &[Stack], out: &mut Diagnostics) -> HashMap<String, Vec<Policy>> {
-    let mut roles = HashMap::new();
-    let mut arns = HashMap::new();
-    each(stacks, "AWS::IAM::Role", |stack, resource| {
-        let path =
-            resource.properties.find("Path").and_then(Node::as_text).unwrap_or_else(|| "/".into());
-        let arn = format!(
-            "arn:{}:iam::{}:role{path}{}",
-            stack.partition, stack.account_id, resource.physical_id
-        );
-        let mut policies = Vec::new();
-        let inline = resource.properties.find("Policies").map(Node::items).unwrap_or_default();
-        for document in inline.iter().filter_map(|policy| policy.find("PolicyDocument")) {
-            policies.extend(role_policy(resource, document, out));
-        }
-        let managed = resource.properties.find("ManagedPolicyArns").map(Node::items);
-        for node in managed.unwrap_or_default() {
-            let Some(arn) = node.as_text() else { continue };
-            let name = arn.rsplit('/').next().unwrap_or_default();
-            policies.extend(Policy::managed(name));
-        }
-        arns.insert(resource.physical_id.clone(), arn.clone());
-        roles.insert(arn, policies);
-    });
-    for kind in ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"] {
-        each(stacks, kind, |_, resource| {
-            let Some(document) = resource.properties.find("PolicyDocument") else { return };
-            let Some(policy) = role_policy(resource, document, out) else { return };
-            let names = resource.properties.find("Roles").map(Node::items).unwrap_or_default();
-            for name in names.iter().filter_map(Node::as_text) {
-                if let Some(list) = arns.get(name.as_ref()).and_then(|arn| roles.get_mut(arn)) {
-                    list.push(policy.clone());
-                }
-            }
-        });
-    }
-    roles
-}
-
-fn role_policy(resource: &Resource, document: &Node, out: &mut Diagnostics) -> Option<Policy> {
-    if document.holds_unresolved() {
-        return None; // Reported where it could not be resolved.
-    }
-    match Policy::parse_role(&document.to_json()) {
-        Ok(policy) => Some(policy),
-        Err(error) => {
-            out.warning(
-                codes::POLICY,
-                document.span,
-                format!("the policy grants nothing here: {error}"),
-            )
-            .at(&resource.logical_id, "Properties.PolicyDocument");
             None
         }
     }

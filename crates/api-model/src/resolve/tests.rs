@@ -3,6 +3,7 @@
 mod compat;
 mod finding;
 mod guard;
+mod role;
 mod served;
 mod service;
 mod world;
