@@ -1,6 +1,7 @@
 //! Functions on this machine: the code of a template, as it stands, behind real sockets.
 
 mod alone;
+mod assembly;
 mod bad;
 mod many;
 mod places;
