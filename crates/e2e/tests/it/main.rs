@@ -35,6 +35,8 @@ mod push;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod stacks;

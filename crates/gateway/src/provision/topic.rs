@@ -59,7 +59,8 @@ pub(super) async fn subscribe(site: &Site<'_>) -> Result<bool, String> {
         field("Endpoint", &site.text("Endpoint").unwrap_or_default()),
     ];
     fields.extend(entries(&attributes(site, &ATTRIBUTES)));
-    ask(site, "Subscribe", fields).await.map(|_| true)
+    // The answer does not say whether it existed.
+    ask(site, "Subscribe", fields).await.map(|_| false)
 }
 
 /// The endpoint knows no function of this machine, so it could deliver nothing to one.

@@ -26,12 +26,6 @@ impl Integrations {
         self.endpoints.get(service::canonical(service)).map(String::as_str)
     }
 
-    /// Whether calls of the service have somewhere to go: a configured address, or AWS itself
-    /// with the credentials of the environment.
-    pub fn reaches(&self, service: &str) -> bool {
-        self.is_ambient || self.endpoint(service).is_some()
-    }
-
     /// `AWS_ENDPOINT_URL_…` for functions: every configured address ([page]).
     ///
     /// [page]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
@@ -188,17 +182,15 @@ mod tests {
         assert!(!integrations.is_ambient);
         for name in ["states", "sfn", "stepfunctions"] {
             assert_eq!(integrations.endpoint(name), Some("http://localhost:5000"));
-            assert!(integrations.reaches(name));
         }
         assert_eq!(integrations.endpoint("dynamodb"), None);
-        assert!(!integrations.reaches("dynamodb"));
         let variables = [
             ("AWS_ENDPOINT_URL_SQS", "https://q.test/x"),
             ("AWS_ENDPOINT_URL_SFN", "http://localhost:5000"),
         ];
         let variables = variables.map(|(name, url)| (name.to_owned(), url.to_owned()));
         assert_eq!(integrations.environment(), variables);
-        assert!(accepted("credentials = \"environment\"").reaches("dynamodb"));
+        assert!(accepted("credentials = \"environment\"").is_ambient);
     }
 
     #[test]

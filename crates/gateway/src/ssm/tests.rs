@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use api_model::{Model, Span};
 use aws_credential_types::Credentials;
@@ -132,7 +132,7 @@ impl<'a> Ask<'a> {
         let text = |secret: &Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
         let token = key.session_token.as_ref().map(text);
         let identity = Credentials::new(&key.id, text(&key.secret), token, None, "test").into();
-        let time = SystemTime::from(UNIX_EPOCH + Duration::from_secs(u64::try_from(NOW).unwrap()));
+        let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(NOW).unwrap());
         let params = SigningParams::builder()
             .identity(&identity)
             .region(self.region)
@@ -196,7 +196,7 @@ fn check_refused(world: &World, operation: &str, body: Value, kind: &str) -> Str
     assert!(!answer.to_string().contains("secret of"), "{answer}");
     answer
         .get("message")
-        .or(answer.get("Message"))
+        .or_else(|| answer.get("Message"))
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned()
