@@ -25,7 +25,8 @@ const STACKS_MAX: usize = 1000;
 pub(super) fn open(folder: &Path) -> Result<Vec<TemplateFile>, String> {
     let (root, inside) = outermost(folder);
     let mut templates = Vec::new();
-    Assembly { root: &root, inside }.collect(0, &mut templates)?;
+    let mut seen = HashSet::from([inside.clone()]);
+    Assembly { root: &root, inside }.collect(0, &mut seen, &mut templates)?;
     if templates.is_empty() {
         return Err(format!("{}: the application has no stacks", folder.display()));
     }
@@ -60,8 +61,14 @@ impl Assembly<'_> {
         self.root.join(&self.inside)
     }
 
-    /// Adds the stacks of this assembly and of those inside it.
-    fn collect(&self, depth: usize, out: &mut Vec<TemplateFile>) -> Result<(), String> {
+    /// Adds the stacks of this assembly and of those inside it that are not
+    /// among the `seen`.
+    fn collect(
+        &self,
+        depth: usize,
+        seen: &mut HashSet<PathBuf>,
+        out: &mut Vec<TemplateFile>,
+    ) -> Result<(), String> {
         let path = self.folder().join(MANIFEST);
         let wrong = |reason: &str| format!("{}: {reason}", path.display());
         let manifest = read_json(&path)?;
@@ -87,7 +94,11 @@ impl Assembly<'_> {
                         return Err(wrong("assemblies nest too deep"));
                     }
                     let inside = self.inside(name)?;
-                    Assembly { root: self.root, inside }.collect(depth + 1, out)?;
+                    // Else a few folders that name each other would be read without end.
+                    if !seen.insert(inside.clone()) {
+                        return Err(wrong(&format!("assembly `{name}` is named twice")));
+                    }
+                    Assembly { root: self.root, inside }.collect(depth + 1, seen, out)?;
                 }
                 _ => {}
             }
@@ -184,17 +195,17 @@ impl Assembly<'_> {
         Ok(())
     }
 
+    /// The CDK leaves code in its place if it is asked to: its path is absolute then.
     fn locate_asset(&self, written: &str, id: &str) -> Result<PathBuf, String> {
-        let path = self.locate(written)?;
+        let path = match Path::new(written) {
+            path if path.is_absolute() => path.to_owned(),
+            _ => self.locate(written)?,
+        };
         if path.exists() { Ok(path) } else { Err(missing(&path, &format!("asset `{id}`"))) }
     }
 
-    /// A path that the CDK wrote: absolute where it leaves code in its place,
-    /// else within the outermost assembly.
+    /// A path within the outermost assembly.
     fn locate(&self, written: &str) -> Result<PathBuf, String> {
-        if Path::new(written).is_absolute() {
-            return Ok(written.into());
-        }
         Ok(self.root.join(self.inside(written)?))
     }
 

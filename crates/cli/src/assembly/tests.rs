@@ -208,15 +208,47 @@ fn manifests_that_cannot_be_read_are_refused() {
             "path `../t.json` leaves the folder",
         ),
         (
-            json!({ "version": "1.0.0", "artifacts": { "A": { "type": "cdk:cloud-assembly", "properties": { "directoryName": "." } } } }),
-            "assemblies nest too deep",
+            json!({ "version": "1.0.0", "artifacts": { "A": stack("/etc/hostname", &[]) } }),
+            "path `/etc/hostname` leaves the folder",
         ),
+        (
+            json!({ "version": "1.0.0", "artifacts": { "A": { "type": "cdk:asset-manifest", "properties": { "file": "/etc/hostname" } } } }),
+            "path `/etc/hostname` leaves the folder",
+        ),
+        (json!({ "version": "1.0.0", "artifacts": { "A": inner(".") } }), "`.` is named twice"),
     ] {
         write(&folder, "manifest.json", &manifest);
         check_refused(&folder, want);
     }
     fs::write(folder.path().join("manifest.json"), "{").unwrap();
     check_refused(&folder, "manifest.json: EOF");
+}
+
+fn inner(folder: &str) -> Value {
+    json!({ "type": "cdk:cloud-assembly", "properties": { "directoryName": folder } })
+}
+
+#[test]
+fn every_assembly_is_read_once_and_they_do_not_nest_without_end() {
+    let folder = TempDir::new().unwrap();
+    write(&folder, "t.json", &json!({}));
+    // Each names the next one many times: read each time, these would never end.
+    for level in 0..9 {
+        let inside = if level == 0 { String::new() } else { format!("l{level}/") };
+        let next = format!("{}l{}", if level == 0 { "" } else { "../" }, level + 1);
+        let artifacts: Value = (0..20).map(|n| (format!("A{n}"), inner(&next))).collect();
+        let manifest = json!({ "version": "1.0.0", "artifacts": artifacts });
+        write(&folder, &format!("{inside}manifest.json"), &manifest);
+    }
+    write(&folder, "l9/manifest.json", &json!({ "version": "1.0.0", "artifacts": {} }));
+    check_refused(&folder, "assembly `../l9` is named twice");
+
+    let folder = TempDir::new().unwrap();
+    let manifest = json!({ "version": "1.0.0", "artifacts": { "A": inner("a") } });
+    for depth in 0..12 {
+        write(&folder, &format!("{}manifest.json", "a/".repeat(depth)), &manifest);
+    }
+    check_refused(&folder, "assemblies nest too deep");
 }
 
 #[test]
