@@ -284,7 +284,7 @@ impl Around {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.key, &other.key)
+        self.key.id == other.key.id
             && self.inherited == other.inherited
             && self.api == other.api
             && self.endpoints == other.endpoints

@@ -7,6 +7,7 @@ mod many;
 mod places;
 mod push;
 mod reload;
+mod remote;
 mod rights;
 mod shapes;
 mod trust;
@@ -14,12 +15,12 @@ mod witness;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::harness::gateway::{Gateway, Setup};
-use crate::harness::http::{DEADLINE, Wire};
+use crate::harness::http::{Message, Wire};
 use crate::harness::secrets::Secrets;
 use crate::harness::template;
 use crate::harness::tool::tool;
@@ -27,6 +28,9 @@ use crate::harness::ws::{Client, Incoming};
 
 /// A test asks again and again until something has happened.
 pub(crate) const UNTHROTTLED: &str = "[throttle]\nconnects = \"off\"\nrequests = \"off\"\n";
+
+/// Longest wait for anything that a function does: on a busy machine a start takes seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a function fails with, as its client sees it.
 const FAILURE: &str = "Internal server error";
@@ -68,11 +72,24 @@ pub(crate) fn start(setup: &Setup) -> Gateway {
         .unwrap_or_else(|refused| panic!("wsgate did not start:\n{}", refused.stderr))
 }
 
+/// Sends an upgrade with `headers`; with a client when it is let in.
+#[track_caller]
+pub(crate) fn connect(
+    gateway: &Gateway,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> (Message, Option<Client>) {
+    let wire = Wire::connect(gateway.listen).unwrap();
+    wire.wait_up_to(PATIENCE).unwrap();
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let headers: Vec<_> = headers.iter().map(own).collect();
+    let opened = Client::open_over(wire, gateway.listen, target, &headers);
+    opened.unwrap_or_else(|error| panic!("{error}\n{}", gateway.stderr()))
+}
+
 #[track_caller]
 pub(crate) fn open(gateway: &Gateway, target: &str) -> Client {
-    let wire = Wire::connect(gateway.listen).unwrap();
-    let opened = Client::open_over(wire, gateway.listen, target, &[]);
-    let (answer, client) = opened.unwrap_or_else(|error| panic!("{error}\n{}", gateway.stderr()));
+    let (answer, client) = connect(gateway, target, &[]);
     client.unwrap_or_else(|| panic!("{} {}\n{}", answer.start, answer.text(), gateway.stderr()))
 }
 
@@ -105,7 +122,7 @@ fn assert_failure(gateway: &Gateway, answer: &str) {
 /// Repeats `look` until it is true; each look is a round trip of its own.
 #[track_caller]
 pub(crate) fn eventually(gateway: &Gateway, what: &str, mut look: impl FnMut() -> bool) {
-    let due = Instant::now() + DEADLINE;
+    let due = Instant::now() + PATIENCE;
     while !look() {
         assert!(Instant::now() < due, "{what} did not come\n{}", gateway.stderr());
         std::thread::yield_now();
