@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -16,7 +17,7 @@ pub(crate) fn sweep(mark: &str) {
     for pid in pids().filter(|pid| pid.as_raw_nonzero().get().unsigned_abs() != own) {
         // Opened before its environment is read, so that the signal reaches this very process.
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
+        let environment = environment(pid);
         let is_marked = |pair: &[u8]| {
             pair.strip_prefix(LOG_STREAM.as_bytes())
                 .and_then(|value| value.strip_prefix(b"="))
@@ -26,6 +27,28 @@ pub(crate) fn sweep(mark: &str) {
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
     }
+}
+
+/// How long a process may be on its way into a program: the last steps of an `exec` take the
+/// kernel microseconds, but whoever waits for them is woken first.
+const EXEC_TIME_MAX: Duration = Duration::from_millis(200);
+
+/// The environment of a process; empty if it has none, or is not to be read.
+fn environment(pid: Pid) -> Vec<u8> {
+    let due = Instant::now() + EXEC_TIME_MAX;
+    loop {
+        let text = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if !text.is_empty() || !is_in_exec(pid) || due <= Instant::now() {
+            return text;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether a process has a program, whose environment is not in its place yet.
+fn is_in_exec(pid: Pid) -> bool {
+    let end = stat(pid, ENVIRONMENT_END);
+    end.is_some_and(|end| end == "0") && fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 /// Whether the other end, `peer`, of a connection accepted at `local` is held by `leader` or by a
@@ -102,10 +125,18 @@ fn descends(pid: Pid, ancestor: Pid) -> bool {
 }
 
 fn parent(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid, PARENT)?.parse().ok()?)
+}
+
+/// Fields of `/proc/PID/stat`, counted from the state.
+const PARENT: usize = 1;
+const ENVIRONMENT_END: usize = 48;
+
+fn stat(pid: Pid, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
-    Pid::from_raw(rest.split_ascii_whitespace().nth(1)?.parse().ok()?)
+    rest.split_ascii_whitespace().nth(field).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -127,6 +158,19 @@ mod tests {
             01 00000000:00000000 00:00000000 00000000  1000        0 333 1 0\n";
         assert_eq!(inode_of(mapped, client, server), Some("333"));
         assert_eq!(inode_of("garbage\n\n: :\n", client, server), None);
+    }
+
+    #[test]
+    fn only_a_program_on_its_way_has_no_place_for_its_environment() {
+        let own = rustix::process::getpid();
+        assert!(stat(own, ENVIRONMENT_END).unwrap().parse::<u64>().unwrap() > 0);
+        assert!(!is_in_exec(own));
+        let mut empty = std::process::Command::new("sleep").arg("60").env_clear().spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(empty.id()).unwrap()).unwrap();
+        assert!(environment(pid).is_empty());
+        assert!(!is_in_exec(pid), "an empty environment has a place");
+        empty.kill().unwrap();
+        empty.wait().unwrap();
     }
 
     #[test]

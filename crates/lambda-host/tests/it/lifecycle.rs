@@ -209,8 +209,12 @@ async fn dropping_the_function_leaves_no_process() {
         assert!(is_running(pid));
     }
     drop(function);
-    for pid in [&in_group["pid"], &in_group["child"], &outside["child"]] {
-        eventually("the end of a process", || !is_running(pid));
+    for (what, pid) in [
+        ("runtime", &in_group["pid"]),
+        ("child in the group", &in_group["child"]),
+        ("child outside the group", &outside["child"]),
+    ] {
+        eventually(&format!("the end of the {what}, {pid}"), || !is_running(pid));
     }
 }
 
