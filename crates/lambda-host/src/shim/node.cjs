@@ -320,6 +320,7 @@ class Invocation {
   context() {
     const { headers } = this;
     const deadline = Number(headers["lambda-runtime-deadline-ms"]);
+    const trace = { xRayTraceId: headers["lambda-runtime-trace-id"] };
     return {
       functionName: environment.AWS_LAMBDA_FUNCTION_NAME,
       functionVersion: environment.AWS_LAMBDA_FUNCTION_VERSION,
@@ -332,6 +333,7 @@ class Invocation {
       awsRequestId: this.id,
       tenantId: headers["lambda-runtime-aws-tenant-id"],
       getRemainingTimeInMillis: () => deadline - Date.now(),
+      ...(hasCallbacks ? {} : trace),
     };
   }
 

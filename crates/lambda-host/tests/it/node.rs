@@ -104,8 +104,8 @@ async fn from_24_on_a_handler_returns_and_has_no_callback() {
     assert_eq!(error_type, "Runtime.CallbackHandlerDeprecated");
     assert!(message.starts_with("ERROR: AWS Lambda has removed support for callback-based"));
     let members =
-        "exports.handler = async (event, context) => Object.keys(context).includes('done')";
-    assert_eq!(answer(NEW, members).await, Ok(json!(false)));
+        "exports.handler = async (e, context) => ['done' in context, 'xRayTraceId' in context]";
+    assert_eq!(answer(NEW, members).await, Ok(json!([false, true])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
