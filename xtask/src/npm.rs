@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Failure;
-use crate::machine::{find, root, target};
+use crate::machine::{root, target};
 
 /// A manifest with its lock file, and what is wanted from the packages they name.
 #[derive(Debug)]
@@ -24,27 +24,17 @@ impl Packages {
         (installed == locked && wanted.exists()).then_some(wanted)
     }
 
-    /// The command that installs them anew, with `node` and the programs of `folders`.
-    pub(crate) fn install(&self, node: &Path, npm: Option<&Path>, folders: &[PathBuf]) -> Command {
-        let mut install = match npm {
-            // Some distributions have Node.js without npm.
-            Some(script) => {
-                let mut command = Command::new(node);
-                command.arg(script);
-                command
-            }
-            None => Command::new("npm"),
-        };
+    /// The command that installs them anew by `npm`, which finds the programs of `folders`
+    /// first. `prefix` is where Node.js lies.
+    pub(crate) fn install(&self, npm: &Path, folders: &[PathBuf], prefix: &Path) -> Command {
+        let mut install = Command::new(npm);
         install.args(["clean-install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
         install.arg(self.folder());
         let inherited = std::env::var_os("PATH").unwrap_or_default();
-        let own = node.parent().map(Path::to_path_buf);
-        let path = own.into_iter().chain(folders.iter().cloned());
-        let path = std::env::join_paths(path.chain(std::env::split_paths(&inherited)));
-        install.env("PATH", path.unwrap_or(inherited));
+        let path = folders.iter().cloned().chain(std::env::split_paths(&inherited));
+        install.env("PATH", std::env::join_paths(path).unwrap_or(inherited));
         // What compiles against Node.js would download its headers, where they are not beside it.
-        let prefix = node.parent().and_then(Path::parent);
-        if let Some(prefix) = prefix.filter(|it| it.join("include/node/node.h").is_file()) {
+        if prefix.join("include/node/node.h").is_file() {
             install.env("npm_config_nodedir", prefix);
         }
         install
@@ -85,11 +75,6 @@ impl Packages {
     }
 }
 
-/// Whether `PATH` has npm.
-pub(crate) fn has_npm() -> bool {
-    find(&["npm"]).is_some()
-}
-
 const MANIFEST: &str = "package.json";
 const LOCK: &str = "package-lock.json";
 
@@ -102,19 +87,13 @@ mod tests {
 
     #[test]
     fn exactly_what_is_locked_goes_below_the_target_folder() {
-        let command = SDK.install(Path::new("/opt/node/bin/node"), None, &[]);
+        let folders = ["/x".into(), "/y".into()];
+        let command = SDK.install(Path::new("/opt/npm"), &folders, Path::new("/nowhere"));
         let line = line_of(&command);
-        assert!(line.starts_with("npm clean-install"), "{line}");
+        assert!(line.starts_with("/opt/npm clean-install"), "{line}");
         assert!(line.ends_with("tools/sdk"), "{line}");
-    }
-
-    #[test]
-    fn npm_may_be_a_script_and_finds_the_same_node() {
-        let script = Path::new("/opt/node/npm-cli.js");
-        let command = SDK.install(Path::new("/opt/node/bin/node"), Some(script), &["/x".into()]);
-        assert!(line_of(&command).starts_with("/opt/node/bin/node /opt/node/npm-cli.js clean-"));
         let path = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, it)| it);
-        assert!(path.is_some_and(|it| it.to_string_lossy().starts_with("/opt/node/bin:/x:")));
+        assert!(path.is_some_and(|it| it.to_string_lossy().starts_with("/x:/y:")));
     }
 
     #[test]

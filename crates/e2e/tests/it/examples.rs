@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::functions::{ask, ask_json, eventually, interpreters, open, path_to};
+use crate::functions::{ask, ask_json, connect, eventually, interpreters, open, path_to};
 use crate::harness::gateway::{Gateway, Setup, binary, isolate};
 use crate::harness::secrets::Secrets;
 use crate::harness::tool::tool;
@@ -201,14 +201,13 @@ fn ssm_authorizer_reads_its_secret_and_decides() {
     let expired = mint(secret, &claims(now - 1));
     let forged = mint("another-secret-0123456789-0123456789-01", &claims(now + 600));
     let page = "http://localhost:8081";
-    let connect = |origin: &str, cookies: &str| {
+    let enter = |origin: &str, cookies: &str| {
         let headers = [("Origin", origin), ("Cookie", cookies)];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let (answer, client) = Client::open(gateway.listen, "/dev", &headers).unwrap();
+        let (answer, client) = connect(gateway, "/dev", &headers);
         (answer.status(), client)
     };
     let cookies = |token: &str| format!("theme=dark; JWT={token}; CSRF-TOKEN=abc");
-    let (status, client) = connect(page, &cookies(&good));
+    let (status, client) = enter(page, &cookies(&good));
     assert_eq!(status, 101, "{}", gateway.stderr());
     let told = ask_json(gateway, &mut client.unwrap(), &json!({}));
     assert_eq!(told, json!({ "user": "ada", "name": "Ada \"L\"" }));
@@ -222,7 +221,7 @@ fn ssm_authorizer_reads_its_secret_and_decides() {
         (page, format!("JWT={good}"), 403),
         ("https://evil.example.com", cookies(&good), 403),
     ] {
-        assert_eq!(connect(origin, &cookies).0, wanted, "{origin} {cookies}");
+        assert_eq!(enter(origin, &cookies).0, wanted, "{origin} {cookies}");
     }
     assert!(!gateway.stderr().contains(secret), "the secret is in the log");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{UNTHROTTLED, application, ask, assert_failure, eventually, open, start};
+use super::{UNTHROTTLED, application, ask, assert_failure, connect, eventually, open, start};
 use crate::harness::gateway::Gateway;
 use crate::harness::ws::Client;
 
@@ -141,7 +141,7 @@ fn a_connect_route_that_cannot_start_refuses_with_502() {
                   @route $connect Worker\n";
     let Some(setup) = application(source, &[("src/app.js", "throw 'a string';")]) else { return };
     let gateway = start(&setup);
-    let opened = Client::open(gateway.listen, "/dev", &[]).unwrap();
+    let opened = connect(&gateway, "/dev", &[]);
     assert_eq!((opened.0.status(), opened.1.is_some()), (502, false));
     assert!(opened.0.text().contains("Internal server error"));
 }

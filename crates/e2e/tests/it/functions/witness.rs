@@ -31,7 +31,7 @@ fn twice(runtime: &str, file: &str, code: &str, command: &Value) -> Option<Setup
 fn act(gateway: &Gateway, whose: &str, act: &str) -> String {
     let mut client = open(gateway, "/dev");
     let answer = ask(gateway, &mut client, &json!({ "action": whose, "act": act }).to_string());
-    let mut value: Value = serde_json::from_str(&answer).unwrap_or(json!(answer));
+    let mut value: Value = serde_json::from_str(&answer).unwrap_or_else(|_| json!(answer));
     if value["message"].is_string() {
         value["connectionId"] = json!("");
         value["requestId"] = json!("");
