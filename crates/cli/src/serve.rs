@@ -214,6 +214,7 @@ async fn serve(
         .collect();
     // A reload may bring the first function.
     if functions.is_used() || arguments.watch {
+        hide();
         public.push(functions_listener(&gateway, &functions)?);
     }
     let server = Server::new(Arc::clone(&gateway), public, admin, token);
@@ -255,6 +256,18 @@ async fn provision(loaded: &Loaded) -> bool {
 
 /// How long a function may take to end when it is asked to.
 const FUNCTIONS_GRACE: Duration = Duration::from_secs(1);
+
+/// Functions run as the same user: without this they could read the environment and the memory
+/// of this process in `/proc`.
+fn hide() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            tracing::warn!(%error, "functions may be able to read this process");
+        }
+    }
+}
 
 /// A listener of its own for functions: on loopback, with certificates that they alone trust.
 fn functions_listener(

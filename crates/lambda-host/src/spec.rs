@@ -1,12 +1,13 @@
 //! What a function is, as far as whoever runs it must know.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A function on this machine: its code and its settings.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Spec {
     /// Name, `AWS_LAMBDA_FUNCTION_NAME`.
     pub name: String,
@@ -28,7 +29,7 @@ pub struct Spec {
     pub timeout: Duration,
     /// `MemorySize` in MB; Lambda's default is 128.
     pub memory_mb: u32,
-    /// Instances at once, at least 1.
+    /// Instances at once; with 0 every invocation is throttled.
     pub instances_max: u32,
     /// Invocations at once within one instance, at least 1. Above 1 the runtime is told by
     /// `AWS_LAMBDA_MAX_CONCURRENCY` and must poll that often.
@@ -36,6 +37,19 @@ pub struct Spec {
     /// Program and arguments to run instead of the runtime's own start; it speaks the
     /// Runtime API.
     pub command: Option<Vec<String>>,
+}
+
+impl fmt::Debug for Spec {
+    /// Without code and the values of the environment, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Spec")
+            .field("arn", &self.arn)
+            .field("runtime", &self.runtime)
+            .field("handler", &self.handler)
+            .field("environment", &variables)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the code of a function is.
