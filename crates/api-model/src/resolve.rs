@@ -11,6 +11,7 @@ mod provision;
 mod role;
 mod route;
 mod stage;
+mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub enum Compat {
 /// the model may be served.
 pub fn resolve(stacks: &[Stack], compat: Compat) -> (Model, Diagnostics) {
     let mut out = Diagnostics::default();
+    unique::check(stacks, &mut out);
     let functions = function::resolve(stacks, &mut out);
     let mut apis = find_apis(stacks, &mut out);
 

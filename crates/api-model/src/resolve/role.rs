@@ -27,11 +27,11 @@ pub(super) fn resolve(stacks: &[Stack], out: &mut Diagnostics) -> HashMap<String
             "arn:{}:iam::{}:role{path}{}",
             stack.partition, stack.account_id, resource.physical_id
         );
-        arns.insert(resource.physical_id.clone(), arn.clone());
+        arns.insert((&stack.account_id, resource.physical_id.as_str()), arn.clone());
         roles.insert(arn, of_role(resource, &managed, out));
     });
-    let mut attach = |name: &str, policies: &[Policy]| {
-        if let Some(list) = arns.get(name).and_then(|arn| roles.get_mut(arn)) {
+    let mut attach = |account_id, name: &str, policies: &[Policy]| {
+        if let Some(list) = arns.get(&(account_id, name)).and_then(|arn| roles.get_mut(arn)) {
             list.extend_from_slice(policies);
         }
     };
@@ -40,12 +40,12 @@ pub(super) fn resolve(stacks: &[Stack], out: &mut Diagnostics) -> HashMap<String
         ("AWS::IAM::Policy", "Roles"),
         ("AWS::IAM::RolePolicy", "RoleName"),
     ] {
-        each(stacks, kind, |_, resource| {
+        each(stacks, kind, |stack, resource| {
             let known = managed.get(&resource.physical_id);
             let policies = known.cloned().unwrap_or_else(|| of_document(resource, out));
             let names = resource.properties.find(property);
             for name in names.map(one_or_list).unwrap_or_default() {
-                attach(&name.as_text().unwrap_or_default(), &policies);
+                attach(&stack.account_id, &name.as_text().unwrap_or_default(), &policies);
             }
         });
     }

@@ -6,4 +6,5 @@ mod guard;
 mod role;
 mod served;
 mod service;
+mod unique;
 mod world;
