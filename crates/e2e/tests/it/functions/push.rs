@@ -146,3 +146,90 @@ fn native_code_may_use_a_local_domain_name() {
     code.1 = format!("{resolver}{}", code.1);
     check(Some(setup), &["event", "variable"]);
 }
+
+/// Asks an address with every client that the language brings; each tells the status it got.
+const CLIENTS_OF_NODE: &str = r#"
+import http from "node:http";
+import https from "node:https";
+import tls from "node:tls";
+
+const ask = (client, url) =>
+  new Promise((done, failed) => client.get(url, ({ statusCode }) => done(statusCode)).on("error", failed));
+
+const byHand = (host) =>
+  new Promise((done, failed) => {
+    const socket = tls.connect({ host, port: 443, servername: host });
+    socket.on("error", failed).write(`GET /dev HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    socket.once("data", (data) => done(Number(String(data).split(" ")[1])));
+  });
+
+export const handler = async () => {
+  const host = new URL(process.env.CALLBACK).host;
+  const agent = new https.Agent({ keepAlive: true });
+  const told = {
+    fetch: (await fetch(process.env.CALLBACK)).status,
+    https: await ask(https, process.env.CALLBACK),
+    agent: await ask(https, Object.assign(new URL(process.env.CALLBACK), { agent })),
+    http: await ask(http, `http://${host}/dev`),
+    byHand: await byHand(host),
+  };
+  return { statusCode: 200, body: JSON.stringify(told) };
+};
+"#;
+
+const CLIENTS_OF_PYTHON: &str = r#"
+import asyncio, http.client, json, os, ssl, urllib.error, urllib.parse, urllib.request
+import requests
+
+URL = os.environ["CALLBACK"]
+HOST = urllib.parse.urlsplit(URL).netloc
+
+def handler(event, context):
+    told = {
+        "urllib": by_urllib(URL),
+        "plain": by_urllib(f"http://{HOST}/dev"),
+        "http": by_http(),
+        "requests": requests.get(URL).status_code,
+        "asyncio": asyncio.run(by_hand()),
+    }
+    return {"statusCode": 200, "body": json.dumps(told)}
+
+def by_urllib(url):
+    try:
+        return urllib.request.urlopen(url).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+def by_http():
+    connection = http.client.HTTPSConnection(HOST)
+    connection.request("GET", "/dev")
+    return connection.getresponse().status
+
+async def by_hand():
+    reader, writer = await asyncio.open_connection(HOST, 443, ssl=ssl.create_default_context())
+    writer.write(f"GET /dev HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+    return int((await reader.readline()).split()[1])
+"#;
+
+/// What the gateway answers to a request that is no upgrade, and nobody else here.
+#[test]
+fn the_apis_own_name_leads_here_by_every_client() {
+    for (setup, clients) in [
+        (setup("nodejs22.x", "app.mjs", CLIENTS_OF_NODE), 5),
+        (setup("python3.12", "app.py", CLIENTS_OF_PYTHON), 5),
+    ] {
+        let Some(setup) = setup else { return };
+        let gateway = start(&setup);
+        let mut client = open(&gateway, "/dev");
+        let told = ask_json(&gateway, &mut client, &json!({}));
+        let told = told.as_object().unwrap();
+        assert_eq!(told.len(), clients, "{told:?}\n{}", gateway.stderr());
+        assert!(told.values().all(|status| status == 403), "{told:?}");
+        // AWS would answer so as well, but only here it is written down.
+        let refused: Value = serde_json::from_slice(&gateway.ask_admin("/refusals").body).unwrap();
+        let refused = refused.as_array().unwrap().iter();
+        let hosts = refused
+            .filter(|one| one["host"].as_str().is_some_and(|it| it.contains(".execute-api.")));
+        assert_eq!(hosts.count(), clients);
+    }
+}
