@@ -38,10 +38,14 @@ pub fn check(headers: &HeaderMap) -> Result<(), Foreign> {
     if sites.any(|site| site != b"same-origin" && site != b"none") {
         return Err(Foreign::Origin);
     }
-    let is_proxied = headers.keys().any(|name| {
+    if is_proxied(headers) { Err(Foreign::Proxied) } else { Ok(()) }
+}
+
+/// Whether a request says that it came through a proxy.
+pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| {
         matches!(name.as_str(), "forwarded" | "via") || name.as_str().starts_with("x-forwarded-")
-    });
-    if is_proxied { Err(Foreign::Proxied) } else { Ok(()) }
+    })
 }
 
 /// Whether the request carries `Authorization: Bearer` and this token.

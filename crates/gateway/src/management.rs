@@ -26,6 +26,7 @@ use crate::server::Gateway;
 use crate::settings::{ManagementAuth, ManagementKey};
 use crate::sigv4;
 use crate::snapshot::Snapshot;
+use crate::ssm;
 
 /// Largest payload of a POST ([quotas]): 128 KB.
 ///
@@ -194,8 +195,7 @@ fn authenticate<'s>(
         now: i64::try_from(clock::epoch_seconds()).unwrap_or(i64::MAX),
     };
     let scope = sigv4::Scope { region: &call.stage.api.region, service: "execute-api" };
-    // The keys of functions are worth nothing beyond this machine.
-    let is_local = call.peer.ip().is_loopback() && call.local.ip().is_loopback();
+    let is_local = is_from_here(call.peer, call.local, call.headers);
     let mut caller = None;
     let find = |id: &str| {
         let configured = management.keys.iter().find(|key| key.key.id == id);
@@ -213,6 +213,12 @@ fn authenticate<'s>(
         Ok(_) => Ok(caller.expect("a signature is verified with a key that was found")),
         Err(refusal) => Err(Box::new(signature_refused(&refusal))),
     }
+}
+
+/// Whether a request comes from this machine itself: beyond it the keys of functions are worth
+/// nothing, and what a proxy here hands on may come from anywhere.
+fn is_from_here(peer: SocketAddr, local: SocketAddr, headers: &HeaderMap) -> bool {
+    peer.ip().is_loopback() && local.ip().is_loopback() && !local::is_proxied(headers)
 }
 
 /// Whether the caller's policies allow the call. A key without a policy may make every call; a
@@ -252,11 +258,7 @@ fn permit(
         }
     };
     let user = match caller {
-        Caller::Function(function) => {
-            let role = function.role.rsplit('/').next().unwrap_or_default();
-            let (partition, account) = (&api.partition, &api.account_id);
-            format!("arn:{partition}:sts::{account}:assumed-role/{role}/{}", function.name)
-        }
+        Caller::Function(function) => ssm::user_of(function),
         Caller::Key(key) => {
             format!("arn:{}:iam::{}:user/{}", api.partition, api.account_id, key.key.id)
         }
@@ -386,4 +388,27 @@ fn answer(status: u16, error_type: Option<&'static str>, body: String) -> Respon
         response = response.header("x-amzn-errortype", error_type);
     }
     response.body(Full::from(body)).expect("status and headers are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_proxy_hands_on_does_not_come_from_here() {
+        let from_here = |peer: &str, local: &str, header: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(header),
+                http::HeaderValue::from_static("198.51.100.7"),
+            )]);
+            is_from_here(peer.parse().unwrap(), local.parse().unwrap(), &headers)
+        };
+        assert!(from_here("127.0.0.1:5", "127.0.0.1:8080", "host"));
+        assert!(from_here("[::1]:5", "[::1]:8080", "host"));
+        assert!(!from_here("192.0.2.1:5", "127.0.0.1:8080", "host"));
+        assert!(!from_here("127.0.0.1:5", "192.0.2.1:8080", "host"));
+        for header in ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via"] {
+            assert!(!from_here("127.0.0.1:5", "127.0.0.1:8080", header), "{header}");
+        }
+    }
 }

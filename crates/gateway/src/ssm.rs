@@ -159,6 +159,13 @@ impl<'a> Place<'a> {
     }
 }
 
+/// A function as AWS calls it in refusals: its role in a session of its name.
+pub(crate) fn user_of(function: &Function) -> String {
+    let Place { partition, account_id, .. } = Place::of(&function.arn);
+    let role = function.role.rsplit('/').next().unwrap_or_default();
+    format!("arn:{partition}:sts::{account_id}:assumed-role/{role}/{}", function.name)
+}
+
 /// One request of a function that is who it says.
 #[derive(Debug)]
 struct Session<'a> {
@@ -185,9 +192,7 @@ impl Session<'_> {
             Verdict::ExplicitDeny => true,
             Verdict::ImplicitDeny => false,
         };
-        let Place { partition, account_id, .. } = self.place;
-        let name = &self.caller.function.name;
-        let user = format!("arn:{partition}:sts::{account_id}:assumed-role/{name}/{name}");
+        let user = user_of(self.caller.function);
         Err(Error::AccessDenied { user, action, resource: resource.to_owned(), explicit })
     }
 }

@@ -42,7 +42,7 @@ fn function(policies: Option<Vec<Policy>>) -> Function {
         builtin: None,
         environment: Vec::new(),
         qualifiers: Vec::new(),
-        role: String::new(),
+        role: "arn:aws:iam::000000000000:role/service/reader".to_owned(),
         policies,
         permissions: Vec::new(),
         stack: "s".to_owned(),
@@ -360,6 +360,7 @@ fn the_role_decides_by_action_and_name() {
     let said = check_refused(&world, "GetParameter", json!({ "Name": "/chatter" }), denied);
     let want = "is not authorized to perform: ssm:GetParameter on resource: arn:aws:ssm:eu-west-1:000000000000:parameter/chatter because no identity-based policy allows the ssm:GetParameter action";
     assert!(said.ends_with(want), "{said}");
+    assert!(said.starts_with("User: arn:aws:sts::000000000000:assumed-role/reader/"), "{said}");
     // Whether it exists is not told.
     check_refused(&world, "GetParameter", json!({ "Name": "/nope" }), denied);
     let said = check_refused(&world, "GetParameter", json!({ "Name": "/chat/rooms/b" }), denied);
