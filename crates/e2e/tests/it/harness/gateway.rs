@@ -309,7 +309,8 @@ fn place(folder: &Path, name: &str) -> PathBuf {
 
 /// Keeps a run away from the user's own folders and settings.
 pub(crate) fn isolate(command: &mut Command, folder: &Path) {
-    command.env("NO_COLOR", "1").current_dir(folder);
+    // A gateway that is killed cannot clear away what it made for its functions.
+    command.env("NO_COLOR", "1").env("TMPDIR", folder).current_dir(folder);
     for name in ["HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
         command.env(name, folder);
     }
