@@ -8,6 +8,7 @@
 
 mod event;
 mod outcome;
+mod polls;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsClient, Operation, Refused};
 use event::Batch;
+pub(crate) use polls::Polls;
 
 /// Polls at once, so invocations at once: AWS starts with five.
 const POLLS: usize = 5;

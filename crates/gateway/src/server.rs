@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, AdminToken};
@@ -25,7 +24,7 @@ use crate::clock;
 use crate::id::{self, IdMint, KEY_BYTES};
 use crate::journal::Journal;
 use crate::listener::{self, Policy};
-use crate::queue;
+use crate::queue::{self, Polls};
 use crate::registry::{Registry, Slot};
 use crate::revocation::Revocations;
 use crate::settings::Settings;
@@ -58,8 +57,8 @@ pub struct Gateway {
     pub(crate) tasks: TaskTracker,
     /// Keep the keys of the snapshot's built-in authorizers fresh.
     refreshers: Mutex<JoinSet<()>>,
-    /// Ends the polls of the snapshot's queues.
-    polls: Mutex<CancellationToken>,
+    /// The queues of the snapshot that are read.
+    polls: Mutex<Polls>,
     drain: watch::Sender<bool>,
 }
 
@@ -103,11 +102,11 @@ impl Gateway {
 
     /// Reads the queues of what is served now, and no others.
     fn read_queues(self: &Arc<Self>) {
-        let stop = CancellationToken::new();
-        std::mem::replace(&mut *self.polls.lock(), stop.clone()).cancel();
         let snapshot = self.snapshot.load();
-        for source in snapshot.queue_sources.clone() {
-            let (gateway, stop) = (Arc::clone(self), stop.clone());
+        let integrations = snapshot.aws.integrations();
+        let started = self.polls.lock().replace(&snapshot.queue_sources, integrations);
+        for (source, stop) in started {
+            let gateway = Arc::clone(self);
             let aws = Arc::clone(&snapshot.aws);
             self.tasks.spawn(async move {
                 let invoke = |event| {
@@ -255,7 +254,7 @@ impl Server {
         stop.await;
         let drain = gateway.snapshot.load().settings.drain;
         gateway.drain.send_replace(true);
-        gateway.polls.lock().cancel();
+        gateway.polls.lock().close();
         while acceptors.join_next().await.is_some() {}
         // Biased: who asks twice wants no more waiting.
         tokio::select! {

@@ -10,7 +10,7 @@ use super::section::{Section, wrong};
 use crate::aws::service;
 
 /// How the gateway and its functions reach AWS's services.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Integrations {
     /// `credentials = "environment"`: AWS may be called with those of the
     /// process environment; never without.
