@@ -16,7 +16,7 @@ use super::error::{CodeError, EntryFault};
 pub(crate) struct Budget {
     /// Bytes in files, as they come out and not as the archive declares them.
     pub(crate) bytes: u64,
-    /// Entries.
+    /// Files, links and folders.
     pub(crate) entries: usize,
 }
 
@@ -25,7 +25,8 @@ impl Budget {
     ///
     /// [quotas]: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     pub(crate) const BYTES_MAX: u64 = 250 * 1024 * 1024;
-    /// Entries: each costs a file of the machine; large `node_modules` hold half as many.
+    /// Files, links and folders, also those that only a longer name tells of: each costs an inode
+    /// of the machine; large `node_modules` hold half as many.
     pub(crate) const ENTRIES_MAX: usize = 100_000;
 
     /// All that Lambda grants.
@@ -46,24 +47,24 @@ pub(crate) fn unpack(archive: &Path, folder: &Path, budget: &mut Budget) -> Resu
         reason: error.to_string(),
     };
     let file = File::open(archive).map_err(|error| CodeError::unusable(archive, &error))?;
-    // The archive's directory is read into memory, and it is never larger than the archive.
     let metadata = file.metadata().map_err(|error| CodeError::unusable(archive, &error))?;
     if Budget::BYTES_MAX < metadata.len() {
         return Err(too_large(archive));
     }
+    // The reader keeps all headers in memory, so they are counted before.
+    let unusable = |error: io::Error| CodeError::unusable(archive, &error);
+    let is_short = metadata.len() / HEADER_BYTES_MIN <= budget.entries as u64;
+    if !is_short && budget.entries < count_headers(&file).map_err(unusable)? {
+        return Err(too_many(archive));
+    }
     let mut zip = ZipArchive::new(io::BufReader::new(file)).map_err(broken)?;
-    let Some(entries) = budget.entries.checked_sub(zip.len()) else {
-        let path = archive.to_owned();
-        return Err(CodeError::TooManyFiles { path, max: Budget::ENTRIES_MAX });
-    };
-    budget.entries = entries;
+    let mut unpacking = Unpacking { archive, folder, budget, seen: HashSet::new() };
     if zip.has_duplicate_names() {
         return Err(CodeError::Archive {
             path: archive.to_owned(),
             reason: "a name is there twice".to_owned(),
         });
     }
-    let mut unpacking = Unpacking { archive, folder, budget, seen: HashSet::new() };
     let mut links = Vec::new();
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(broken)?;
@@ -80,6 +81,34 @@ pub(crate) fn is_archive(path: &Path) -> Result<bool, CodeError> {
     let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
     read.map_err(|error| CodeError::unusable(path, &error))?;
     Ok(matches!(start.as_slice(), b"PK\x03\x04" | b"PK\x05\x06"))
+}
+
+/// What each entry in the directory of an archive begins with ([APPNOTE], 4.3.12).
+///
+/// [APPNOTE]: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+const HEADER: &[u8; 4] = b"PK\x01\x02";
+
+/// Length of such an entry without its name.
+const HEADER_BYTES_MIN: u64 = 46;
+
+/// Bytes of an archive that are looked at in one go.
+const SCAN_BYTES: usize = 64 * 1024;
+
+/// How many entries the archive has, at most: what is stored in it may look like an entry.
+fn count_headers(mut file: &File) -> io::Result<usize> {
+    let mut buffer = vec![0; SCAN_BYTES];
+    let (mut count, mut kept) = (0, 0);
+    loop {
+        let read = file.read(&mut buffer[kept..])?;
+        if read == 0 {
+            return Ok(count);
+        }
+        let end = kept + read;
+        count += memchr::memmem::find_iter(&buffer[..end], HEADER).count();
+        // A header may begin in its last bytes, too few to be counted twice.
+        kept = end.min(HEADER.len() - 1);
+        buffer.copy_within(end - kept..end, 0);
+    }
 }
 
 struct Unpacking<'a> {
@@ -118,14 +147,43 @@ impl Unpacking<'_> {
         }
     }
 
-    fn make_folder(&self, path: &Path) -> Result<(), CodeError> {
-        let path = self.folder.join(path);
-        // Others may not read what a function is made of; its owner can always remove it.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| CodeError::unusable(&path, &error))
+    /// Makes a folder and those above it.
+    fn make_folder(&mut self, path: &Path) -> Result<(), CodeError> {
+        let mut missing = Vec::new();
+        let mut above = Some(path);
+        while let Some(path) = above.filter(|path| !path.as_os_str().is_empty()) {
+            if self.folder.join(path).is_dir() {
+                break;
+            }
+            missing.push(path);
+            above = path.parent();
+        }
+        for path in missing.into_iter().rev() {
+            self.take_entry()?;
+            let path = self.folder.join(path);
+            // Others may not read what a function is made of; its owner can always remove it.
+            DirBuilder::new()
+                .mode(0o700)
+                .create(&path)
+                .map_err(|error| CodeError::unusable(&path, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Counts a file, link or folder that is about to be made.
+    fn take_entry(&mut self) -> Result<(), CodeError> {
+        let Some(left) = self.budget.entries.checked_sub(1) else {
+            return Err(too_many(self.archive));
+        };
+        self.budget.entries = left;
+        Ok(())
+    }
+
+    /// Counts bytes of a file or of a link's target.
+    fn take_bytes(&mut self, bytes: u64) -> Result<(), CodeError> {
+        let left = self.budget.bytes.checked_sub(bytes);
+        self.budget.bytes = left.ok_or_else(|| too_large(self.archive))?;
+        Ok(())
     }
 
     fn write_file(
@@ -137,6 +195,7 @@ impl Unpacking<'_> {
         if let Some(parent) = path.parent() {
             self.make_folder(parent)?;
         }
+        self.take_entry()?;
         let path = self.folder.join(path);
         let mut file = OpenOptions::new()
             .write(true)
@@ -150,25 +209,27 @@ impl Unpacking<'_> {
             path: self.archive.to_owned(),
             reason: error.to_string(),
         })?;
-        self.budget.bytes =
-            self.budget.bytes.checked_sub(written).ok_or_else(|| too_large(self.archive))?;
-        Ok(())
+        self.take_bytes(written)
     }
 
     fn read_link(
-        &self,
+        &mut self,
         path: PathBuf,
         name: &str,
         content: &mut impl Read,
     ) -> Result<Link, CodeError> {
         let mut target = String::new();
         match content.take(LINK_BYTES_MAX).read_to_string(&mut target) {
-            Ok(_) if stays_inside(&path, &target) => Ok(Link { path, target: target.into() }),
+            Ok(_) if stays_inside(&path, &target) => {
+                self.take_entry()?;
+                self.take_bytes(target.len() as u64)?;
+                Ok(Link { path, target: target.into() })
+            }
             _ => Err(self.refused(name, EntryFault::LinkOut)),
         }
     }
 
-    fn link(&self, link: &Link) -> Result<(), CodeError> {
+    fn link(&mut self, link: &Link) -> Result<(), CodeError> {
         if let Some(parent) = link.path.parent() {
             self.make_link_parent(parent)?;
         }
@@ -178,7 +239,7 @@ impl Unpacking<'_> {
     }
 
     /// Makes the folders above a link. By now there may be links, so each step is looked at.
-    fn make_link_parent(&self, parent: &Path) -> Result<(), CodeError> {
+    fn make_link_parent(&mut self, parent: &Path) -> Result<(), CodeError> {
         let mut path = self.folder.to_owned();
         for part in parent {
             path.push(part);
@@ -189,8 +250,8 @@ impl Unpacking<'_> {
                     return Err(self.refused(&entry, EntryFault::Duplicate));
                 }
                 Err(_) => {
-                    let relative = path.strip_prefix(self.folder).unwrap_or(&path);
-                    self.make_folder(relative)?;
+                    let relative = path.strip_prefix(self.folder).unwrap_or(&path).to_owned();
+                    self.make_folder(&relative)?;
                 }
             }
         }
@@ -201,6 +262,10 @@ impl Unpacking<'_> {
         let entry = name.escape_debug().to_string();
         CodeError::ArchiveEntry { path: self.archive.to_owned(), entry, fault }
     }
+}
+
+fn too_many(archive: &Path) -> CodeError {
+    CodeError::TooManyFiles { path: archive.to_owned(), max: Budget::ENTRIES_MAX }
 }
 
 fn too_large(archive: &Path) -> CodeError {

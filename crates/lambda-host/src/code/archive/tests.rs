@@ -107,7 +107,7 @@ fn files_folders_links_and_modes_come_out_as_they_went_in() {
         ("setuid", 0o104_755, b""),
     ]));
     let budget = fixture.unpack().unwrap();
-    assert_eq!(budget, Budget { bytes: (1 << 20) - 11, entries: 93 });
+    assert_eq!(budget, Budget { bytes: (1 << 20) - 25, entries: 91 });
     let mode = |path| fixture.out(path).metadata().unwrap().permissions().mode() & 0o7777;
     assert_eq!(fs::read(fixture.out("bin/run")).unwrap(), b"#!/bin/sh");
     assert_eq!(mode("bin/run"), 0o755);
@@ -191,6 +191,44 @@ fn entries_are_counted() {
     let within = |entries| Fixture::of(&bytes).unpack_within(Budget { bytes: 0, entries });
     assert!(within(2).is_ok());
     assert!(matches!(within(1), Err(CodeError::TooManyFiles { .. })));
+}
+
+#[test]
+fn folders_that_only_names_tell_of_are_counted() {
+    for deep in
+        [("a/b/c/d", FILE, b"".as_slice()), ("a/b/c/d/", FOLDER, b""), ("a/b/c/d", LINK, b"x")]
+    {
+        let bytes = zip(&[deep]);
+        let within = |entries| Fixture::of(&bytes).unpack_within(Budget { bytes: 1, entries });
+        assert_eq!(within(4).map(|left| left.entries), Ok(0), "{deep:?}");
+        assert!(matches!(within(3), Err(CodeError::TooManyFiles { .. })), "{deep:?}");
+    }
+    let shared = zip(&[("a/b/c", FILE, b""), ("a/b/d", FILE, b""), ("a/b/", FOLDER, b"")]);
+    let left = Fixture::of(&shared).unpack_within(Budget { bytes: 0, entries: 4 });
+    assert_eq!(left.map(|left| left.entries), Ok(0), "each folder once");
+}
+
+#[test]
+fn targets_of_links_are_counted() {
+    let bytes = zip(&[("a", LINK, b"1234"), ("b", LINK, b"12345")]);
+    let within =
+        |bytes_left| Fixture::of(&bytes).unpack_within(Budget { bytes: bytes_left, entries: 2 });
+    assert_eq!(within(9), Ok(Budget { bytes: 0, entries: 0 }));
+    assert!(matches!(within(8), Err(CodeError::TooLarge { .. })));
+}
+
+/// Else it would have found the damaged one.
+#[test]
+fn an_archive_of_too_many_entries_is_refused_before_they_are_read() {
+    let names: Vec<String> = (0..5000).map(|number| number.to_string()).collect();
+    let entries: Vec<Entry<'_>> =
+        names.iter().map(|name| (name.as_str(), FILE, b"".as_slice())).collect();
+    let mut bytes = zip(&entries);
+    let last = memchr::memmem::rfind(&bytes, HEADER).unwrap();
+    bytes[last] = b'!';
+    let within = |entries| Fixture::of(&bytes).unpack_within(Budget { bytes: 0, entries });
+    assert!(matches!(within(4998), Err(CodeError::TooManyFiles { .. })));
+    assert!(matches!(within(4999), Err(CodeError::Archive { .. })), "each is counted once");
 }
 
 #[test]
