@@ -89,7 +89,7 @@ fn place(
         return Ok(absolute);
     }
     // A jar is a zip archive too, and only a Java runtime knows what to do with it.
-    if absolute.extension().is_some_and(|extension| extension == "jar") {
+    if !absolute.is_file() || absolute.extension().is_some_and(|extension| extension == "jar") {
         return Err(CodeError::Format { path: path.to_owned() });
     }
     if !archive::is_archive(&absolute)? {

@@ -43,6 +43,20 @@ fn prepare_code(code: Code) -> Result<Prepared, CodeError> {
     prepare(&spec("nodejs22.x", "index.handler", code), workspace.path())
 }
 
+/// Opening a pipe waits for a writer.
+#[test]
+fn a_pipe_or_device_is_no_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe, "/dev/null".into()] {
+        for code in [Code::Folder(path.clone()), Code::Zip(path.clone())] {
+            let error = prepare_code(code).unwrap_err();
+            assert!(matches!(error, CodeError::Format { .. }), "{error:?}");
+        }
+    }
+}
+
 #[test]
 fn inline_code_is_the_file_index() {
     let workspace = tempfile::tempdir().unwrap();
