@@ -59,8 +59,11 @@ const modules = [
 console.log(JSON.stringify({ program, major, minor, modules, flags }));
 "#;
 
+/// Modules of the folder where the gateway runs are left alone: that may be a project's.
 const PYTHON_QUESTION: &str = r#"
-import json, site, sys
+import sys
+sys.path = [folder for folder in sys.path if folder]
+import json, site
 modules = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
 print(json.dumps({"program": sys.executable, "major": sys.version_info[0],
                   "minor": sys.version_info[1], "modules": modules, "flags": []}))
@@ -197,4 +200,24 @@ fn read(answer: &[u8]) -> Option<Probe> {
         modules: texts("modules").into_iter().map(PathBuf::from).collect(),
         flags: texts("flags"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_in_the_current_folder_is_not_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        for module in ["json.py", "site.py"] {
+            std::fs::write(folder.path().join(module), "raise SystemExit(1)").unwrap();
+        }
+        let output = Command::new(find_on_path("python3").unwrap())
+            .args(["-c", PYTHON_QUESTION])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let probe = read(&output.stdout).unwrap();
+        assert_eq!(probe.version.0, 3);
+    }
 }
