@@ -13,8 +13,7 @@ use environment::Environment;
 use interpreter::Interpreter;
 
 /// All that a process of a function is started with. The host adds what differs from instance to
-/// instance, `AWS_LAMBDA_RUNTIME_API` and `AWS_LAMBDA_LOG_STREAM_NAME`.
-#[derive(Clone, Debug)]
+/// instance, `AWS_LAMBDA_RUNTIME_API` and `AWS_LAMBDA_LOG_STREAM_NAME`. Holds keys.
 pub(crate) struct Launch {
     /// The program, absolute.
     pub(crate) program: PathBuf,

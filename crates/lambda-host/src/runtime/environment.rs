@@ -44,7 +44,6 @@ const RESERVED: [&str; 22] = [
 const CERTIFICATES: [&str; 4] =
     ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"];
 
-#[derive(Debug)]
 pub(super) struct Environment {
     variables: BTreeMap<String, OsString>,
 }
