@@ -250,7 +250,9 @@ fn escape(line: &[u8]) -> Cow<'_, str> {
 fn is_active(character: char) -> bool {
     match character {
         '\t' => false,
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            true
+        }
         _ => character.is_control(),
     }
 }
@@ -299,6 +301,7 @@ mod tests {
         assert_eq!(escape(b"\x1b[31mred\x07\r"), "\\x1b[31mred\\x07\\x0d");
         assert_eq!(escape(b"a\xff\xfeb"), "a\u{fffd}\u{fffd}b");
         assert_eq!(escape("\u{202e}evil\u{9b}".as_bytes()), "\\u{202e}evil\\x9b");
+        assert_eq!(escape("\u{61c}".as_bytes()), "\\u{61c}");
     }
 
     #[test]
