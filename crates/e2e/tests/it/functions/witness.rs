@@ -1,10 +1,12 @@
 //! AWS's own runtime clients as witnesses: under them, the same handler gives the same results.
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{application, ask, open, start};
 use crate::harness::gateway::{Gateway, Setup};
 use crate::harness::tool::tool;
+use crate::harness::ws::Incoming;
 
 const JAVASCRIPT: &str = include_str!("code/witness.js");
 const PYTHON: &str = include_str!("code/witness.py");
@@ -73,4 +75,49 @@ fn the_runtime_client_for_python_gives_the_same_results() {
     let Some(ric) = tool("awslambdaric", "AWSLAMBDARIC_PYTHON") else { return };
     let command = json!([ric, "-m", "awslambdaric", "app.handler"]);
     check(twice("python3.12", "src/app.py", PYTHON, &command));
+}
+
+/// One instance answers four messages that wait for each other, by the shim and by `command`.
+#[track_caller]
+fn check_together(runtime: &str, file: &str, code: &str, command: Option<Value>) {
+    let folder = TempDir::new().unwrap();
+    let properties = json!({
+        "Runtime": runtime,
+        "Handler": "app.handler",
+        "Environment": { "Variables": { "TOGETHER": folder.path() } },
+    });
+    let source = format!("@function Worker {properties}\n@route $default Worker two-way\n");
+    let Some(mut setup) = application(&source, &[(file, code)]) else { return };
+    setup.config += "[functions.Worker]\ninstances_max = 1\ninvocations_per_instance = 4\n";
+    if let Some(command) = command {
+        setup.config += &format!("command = {command}\n");
+    }
+    let gateway = start(&setup);
+    let mut client = open(&gateway, "/dev");
+    for _ in 0..4 {
+        client.send_text("x").unwrap();
+    }
+    for _ in 0..4 {
+        let got = client.receive().unwrap();
+        assert_eq!(got, Incoming::Text("together".to_owned()), "{}", gateway.stderr());
+    }
+}
+
+#[test]
+fn one_process_of_javascript_takes_several_invocations() {
+    let code = include_str!("code/together.js");
+    check_together("nodejs22.x", "src/app.js", code, None);
+    let Some(ric) = tool("aws-lambda-ric", "AWS_LAMBDA_RIC") else { return };
+    let Some(node) = tool("node", "NODE") else { return };
+    let command = json!([node, ric, "app.handler"]);
+    check_together("nodejs22.x", "src/app.js", code, Some(command));
+}
+
+#[test]
+fn one_process_of_python_takes_several_invocations() {
+    let code = include_str!("code/together.py");
+    check_together("python3.12", "src/app.py", code, None);
+    let Some(ric) = tool("awslambdaric", "AWSLAMBDARIC_PYTHON") else { return };
+    let command = json!([ric, "-m", "awslambdaric", "app.handler"]);
+    check_together("python3.12", "src/app.py", code, Some(command));
 }
