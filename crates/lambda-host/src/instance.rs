@@ -168,6 +168,11 @@ impl Instance {
         true
     }
 
+    /// Whether it has taken an invocation.
+    fn has_begun(&self) -> bool {
+        self.work.lock().has_begun
+    }
+
     /// Whether it has given an answer.
     pub(crate) fn has_served(&self) -> bool {
         self.work.lock().has_served

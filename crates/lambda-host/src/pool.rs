@@ -6,7 +6,7 @@
 //!
 //! An instance is started for invocations that no instance took within [`PATIENCE`], or at once if
 //! there is none. While starts fail, there is one at a time, each later than the last one by a
-//! growing delay.
+//! growing delay; a process that ends with an invocation, or after one, has started well.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -71,9 +71,10 @@ pub(crate) enum Next {
 /// How an instance ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It was told to, or an invocation took too long.
+    /// It was told to, or after it had taken an invocation. No more processes end so than there
+    /// are invocations, and a delay would let one client's keep those of all others waiting.
     Expected,
-    /// While it served, or idled.
+    /// It asked for an event, and ended before it had one.
     Crashed,
     /// Before it asked for an event.
     Init(InitFailure),

@@ -241,7 +241,7 @@ impl Running {
                     "{how}"
                 );
                 self.instance.fail_all(&self.pool, |id| exited(id, &how));
-                End::Crashed
+                if self.instance.has_begun() { End::Expected } else { End::Crashed }
             }
         }
     }

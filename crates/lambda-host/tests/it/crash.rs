@@ -126,6 +126,22 @@ async fn a_storm_on_a_broken_function_starts_few_processes() {
     assert!(function.starts() <= 16, "{} starts", function.starts());
 }
 
+/// Else one client could keep all others waiting for as long as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn invocations_that_end_their_process_delay_no_start() {
+    let function = function("shot", |_| {});
+    for what in ["exit", "leave"] {
+        let ends = async {
+            for _ in 0..10 {
+                let result = call(&function, json!({ "do": what, "code": 1 })).await;
+                assert_eq!(result.is_ok(), what == "leave");
+            }
+        };
+        // With delays that double it would be more than 40 s.
+        tokio::time::timeout(Duration::from_secs(30), ends).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_left_behind_ends_with_the_instance() {
     let function = function("forks", |_| {});
