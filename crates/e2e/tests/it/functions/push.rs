@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{application, ask_json, interpreters, open, path_to, sdk, start};
+use super::{application, ask_json, connect, interpreters, open, path_to, sdk, start};
 use crate::harness::gateway::{Gateway, Setup};
 use crate::harness::tool::tool;
 use crate::harness::ws::{Client, Incoming};
@@ -231,5 +231,37 @@ fn the_apis_own_name_leads_here_by_every_client() {
         let hosts = refused
             .filter(|one| one["host"].as_str().is_some_and(|it| it.contains(".execute-api.")));
         assert_eq!(hosts.count(), clients);
+    }
+}
+
+/// As on AWS, the path is the mapping's key, which handlers take for the stage.
+const DOMAIN: &str = "  Domain:
+    Type: AWS::ApiGatewayV2::DomainName
+    Properties:
+      DomainName: ws.example.com
+      DomainNameConfigurations:
+        - { EndpointType: REGIONAL, CertificateArn: 'arn:aws:acm:us-east-1:000000000000:certificate/0' }
+  Mapping:
+    Type: AWS::ApiGatewayV2::ApiMapping
+    Properties: { ApiId: !Ref Api, DomainName: !Ref Domain, Stage: !Ref Stage, ApiMappingKey: dev }
+";
+
+#[test]
+fn a_custom_domain_in_the_event_leads_here() {
+    for setup in [node("app.mjs", V3), node("app.js", V2), setup("python3.12", "app.py", BOTO3)] {
+        let Some(mut setup) = setup else { return };
+        setup.templates[0].1 += DOMAIN;
+        let gateway = start(&setup);
+        for host in
+            ["ws.example.com".to_owned(), format!("ws.example.com:{}", gateway.listen.port())]
+        {
+            let (answer, client) = connect(&gateway, "/dev", &[("Host", &host)]);
+            assert_eq!(answer.status(), 101, "{}", gateway.stderr());
+            let mut client = client.unwrap();
+            let own = ask_json(&gateway, &mut client, &json!({}))["connectionId"].clone();
+            let get = json!({ "place": "event", "verb": "get", "id": own });
+            let told = ask_json(&gateway, &mut client, &get);
+            assert_eq!(told["ok"], true, "{host}: {told}\n{}", gateway.stderr());
+        }
     }
 }
