@@ -65,6 +65,11 @@ pub fn resolve(stacks: &[Stack], compat: Compat) -> (Model, Diagnostics) {
         stages.extend(stage::resolve(resource, &apis, compat, &mut out));
     });
     route::check_pairs(&apis, &mut out);
+    if !lost_routes {
+        each(stacks, AUTHORIZER, |_, resource| {
+            authorizer::warn_unused(resource, &apis, &mut out);
+        });
+    }
     stage::check_unique(&stages, &mut out);
     let domains = domain::resolve(stacks, &apis, &stages, &mut out);
     if lost_routes {

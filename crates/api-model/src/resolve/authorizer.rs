@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::function::{find_function, lambda_uri, permits};
-use super::{Apis, Compat, api_of};
-use crate::api::{Authorizer, Function, IdentitySource};
+use super::{ApiParts, Apis, Compat, RouteParts, api_of};
+use crate::api::{Authorization, Authorizer, Function, IdentitySource};
 use crate::codes;
 use crate::diagnostic::Diagnostics;
 use crate::node::{Resource, Stack, Value};
@@ -71,6 +71,20 @@ pub(super) fn resolve(
         result_ttl,
     };
     parts.authorizers.insert(resource.physical_id.clone(), Arc::new(authorizer));
+}
+
+/// Warns when an API has an authorizer and asks none: a condition may have taken
+/// its `$connect` away.
+pub(super) fn warn_unused(resource: &Resource, apis: &Apis, out: &mut Diagnostics) {
+    let is_its = |parts: &&ApiParts| parts.authorizers.contains_key(&resource.physical_id);
+    let Some(parts) = apis.values().flatten().find(is_its) else { return };
+    let asks = |parts: &RouteParts| matches!(parts.route.authorization, Authorization::Custom(_));
+    if !parts.routes.iter().any(asks) {
+        let message = "no route asks this authorizer, so everybody may connect".to_owned();
+        out.warning(codes::AUTHORIZATION_PAIR, resource.span, message)
+            .at(&resource.logical_id, "")
+            .hint("name it in the route `$connect`, or remove it");
+    }
 }
 
 fn check_type(reader: &mut Reader<'_>) {

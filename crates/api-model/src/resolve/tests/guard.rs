@@ -40,7 +40,11 @@ fn a_misspelt_property_is_an_error() {
             "AuthorizationType": null, "AuthorizerId": null,
             "authorizationType": "CUSTOM", "authorizerId": "Guard",
         } }),
-        &["error WSG-053 Connect.authorizationType:", "error WSG-053 Connect.authorizerId:"],
+        &[
+            "error WSG-053 Connect.authorizationType:",
+            "error WSG-053 Connect.authorizerId:",
+            "warning WSG-102 Guard",
+        ],
     );
     check_closed(
         json!({ "Connect": { "AuthorizerId": null, "AuthorizerID": "Guard" } }),
@@ -329,4 +333,14 @@ proptest! {
             prop_assert!(is_closed(&changes, compat), "{} is open under {:?}", changes, compat);
         }
     }
+}
+
+#[test]
+fn an_api_whose_authorizer_is_asked_by_nobody_is_told_of() {
+    check(
+        json!({ "Connect": null, "Deployment": { "DependsOn": ["Default", "Put", "Ping"] } }),
+        &["warning WSG-102 Guard"],
+    );
+    let open = json!({ "Connect": { "AuthorizationType": "NONE", "AuthorizerId": null } });
+    check(open, &["warning WSG-102 Guard"]);
 }
