@@ -1,7 +1,7 @@
 //! Thousands of clients that leave in one moment.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,6 +14,8 @@ use crate::harness::ws::{Client, Frame};
 const CLIENTS: usize = 5000;
 /// Files and sockets that are not clients'.
 const OTHERS: usize = 300;
+/// Clients of a gateway that ends: all must be served within the wait for its end.
+const ENDED: usize = 1000;
 /// Processes of the function; a small machine has memory for these.
 const INSTANCES: usize = 6;
 
@@ -52,11 +54,8 @@ fn parent(process: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-#[test]
-fn clients_that_leave_at_once_lose_no_disconnect_and_no_process() {
-    let folder = TempDir::new().unwrap();
-    let tally: PathBuf = folder.path().join("tally");
-    std::fs::write(&tally, "").unwrap();
+/// A function that counts in `tally`, and a gateway in front of it.
+fn counting(tally: &Path, config: &str) -> Option<Gateway> {
     let properties = json!({
         "Runtime": "nodejs22.x",
         "Handler": "app.handler",
@@ -65,9 +64,34 @@ fn clients_that_leave_at_once_lose_no_disconnect_and_no_process() {
     let source = format!(
         "@function Worker {properties}\n@route $disconnect Worker\n@route $default Worker two-way\n"
     );
-    let Some(mut setup) = application(&source, &[("src/app.js", TALLY)]) else { return };
-    setup.config += &format!("[functions.Worker]\ninstances_max = {INSTANCES}\n");
-    let mut gateway = start(&setup);
+    let mut setup = application(&source, &[("src/app.js", TALLY)])?;
+    setup.config += &format!("{config}[functions.Worker]\ninstances_max = {INSTANCES}\n");
+    std::fs::write(tally, "").unwrap();
+    Some(start(&setup))
+}
+
+/// Asserts that `count` connections were counted, and each once.
+#[track_caller]
+fn assert_counted(tally: &Path, count: usize) {
+    let lines = std::fs::read_to_string(tally).unwrap();
+    let different: HashSet<&str> = lines.lines().collect();
+    assert_eq!((lines.lines().count(), different.len()), (count, count), "each once");
+}
+
+/// Asserts that none of `workers` runs any more.
+#[track_caller]
+fn assert_gone(workers: &[u32]) {
+    for worker in workers {
+        let left = Path::new("/proc").join(worker.to_string()).exists();
+        assert!(!left, "{worker} is left");
+    }
+}
+
+#[test]
+fn clients_that_leave_at_once_lose_no_disconnect_and_no_process() {
+    let folder = TempDir::new().unwrap();
+    let tally = folder.path().join("tally");
+    let Some(mut gateway) = counting(&tally, "") else { return };
     let mut witness = open(&gateway, "/dev");
     let mut crowd: Vec<Client> = (0..clients()).map(|_| open(&gateway, "/dev")).collect();
     let count = crowd.len();
@@ -87,18 +111,27 @@ fn clients_that_leave_at_once_lose_no_disconnect_and_no_process() {
             before < seen
         });
     }
-    let lines = std::fs::read_to_string(&tally).unwrap();
-    let different: HashSet<&str> = lines.lines().collect();
-    assert_eq!((lines.lines().count(), different.len()), (count, count), "each once");
-
+    assert_counted(&tally, count);
     let workers = children(&gateway);
     assert!((1..=INSTANCES).contains(&workers.len()), "{workers:?}");
     drop(witness);
     assert_eq!(gateway.stop().and_then(|status| status.code()), Some(0), "{}", gateway.stderr());
-    for worker in workers {
-        assert_ne!(parent(worker), Some(gateway.id()), "{worker} is left");
-        assert!(!std::fs::exists(format!("/proc/{worker}")).unwrap(), "{worker} is left");
-    }
-    let lines = std::fs::read_to_string(&tally).unwrap();
-    assert_eq!(lines.lines().count(), count + 1, "the last one counts as well");
+    assert_gone(&workers);
+    assert_counted(&tally, count + 1);
+}
+
+#[test]
+fn a_gateway_that_ends_lets_every_disconnect_run() {
+    let folder = TempDir::new().unwrap();
+    let tally = folder.path().join("tally");
+    let drain = "[drain]\nspread = \"0s\"\ngrace = \"60s\"\n";
+    let Some(mut gateway) = counting(&tally, drain) else { return };
+    let mut crowd: Vec<Client> = (0..ENDED).map(|_| open(&gateway, "/dev")).collect();
+    assert_eq!(ask(&gateway, &mut crowd[0], "how many?"), "0");
+    let workers = children(&gateway);
+    gateway.terminate();
+    drop(crowd);
+    assert_eq!(gateway.ended().and_then(|status| status.code()), Some(0), "{}", gateway.stderr());
+    assert_counted(&tally, ENDED);
+    assert_gone(&workers);
 }
