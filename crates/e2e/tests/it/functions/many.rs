@@ -113,7 +113,9 @@ fn clients_that_leave_at_once_lose_no_disconnect_and_no_process() {
     }
     assert_counted(&tally, count);
     let workers = children(&gateway);
-    assert!((1..=INSTANCES).contains(&workers.len()), "{workers:?}");
+    if Path::new("/proc/self").exists() {
+        assert!((1..=INSTANCES).contains(&workers.len()), "{workers:?}");
+    }
     drop(witness);
     assert_eq!(gateway.stop().and_then(|status| status.code()), Some(0), "{}", gateway.stderr());
     assert_gone(&workers);
