@@ -46,8 +46,9 @@ def reply(value):
     return {"statusCode": 200, "body": json.dumps(value)}
 "#;
 
-/// Variables that a function has on Lambda, or by which it finds this gateway.
-const KNOWN: [&str; 40] = [
+/// Variables that a function has on Lambda, or by which it finds this gateway; Python and macOS
+/// add one each.
+const KNOWN: [&str; 33] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
     "AWS_DEFAULT_REGION",
@@ -64,8 +65,6 @@ const KNOWN: [&str; 40] = [
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
-    "AWS_XRAY_CONTEXT_MISSING",
-    "AWS_XRAY_DAEMON_ADDRESS",
     "HOME",
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
@@ -73,21 +72,16 @@ const KNOWN: [&str; 40] = [
     "LC_CTYPE",
     "LD_LIBRARY_PATH",
     "NODE_EXTRA_CA_CERTS",
-    "NODE_PATH",
     "OWN",
     "PATH",
-    "PWD",
     "PYTHONPATH",
-    "PYTHONUNBUFFERED",
     "REQUESTS_CA_BUNDLE",
-    "SHLVL",
     "SSL_CERT_FILE",
     "TMPDIR",
     "TZ",
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
     "__CF_USER_TEXT_ENCODING",
-    "_",
 ];
 
 fn setup(secret: &str) -> Option<Setup> {
