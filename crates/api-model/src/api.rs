@@ -483,6 +483,13 @@ pub struct Permission {
     pub qualifier: Option<String>,
 }
 
+impl Permission {
+    /// Whether API Gateway is among those it is for: `*` is everybody.
+    pub fn allows_api_gateway(&self) -> bool {
+        matches!(self.principal.as_str(), "apigateway.amazonaws.com" | "*")
+    }
+}
+
 /// One custom domain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Domain {

@@ -170,8 +170,8 @@ enum Caller<'s> {
     Anybody,
     /// Who holds a configured key.
     Key(&'s ManagementKey),
-    /// A function on this machine.
-    Function(&'s Function),
+    /// A function on this machine; where several share a key, any of them.
+    Functions(Vec<&'s Function>),
 }
 
 /// Who signed the call, if it must be signed.
@@ -202,8 +202,8 @@ fn authenticate<'s>(
         let (who, key) = match configured {
             Some(key) => (Caller::Key(key), &key.key),
             None => {
-                let (function, key) = snapshot.signer(id).filter(|_| is_local)?;
-                (Caller::Function(function), key)
+                let (functions, key) = snapshot.signers(id).filter(|_| is_local)?;
+                (Caller::Functions(functions), key)
             }
         };
         caller = Some(who);
@@ -223,6 +223,7 @@ fn is_from_here(peer: SocketAddr, local: SocketAddr, headers: &HeaderMap) -> boo
 
 /// Whether the caller's policies allow the call. A key without a policy may make every call; a
 /// function whose role is not in the templates may manage the connections of its stack's APIs.
+/// What several functions may be behind must be allowed to each.
 fn permit(
     caller: &Caller<'_>,
     call: &Call<'_>,
@@ -230,18 +231,34 @@ fn permit(
     resource: &str,
 ) -> Result<(), Box<Response<Full<Bytes>>>> {
     let api = &call.stage.api;
-    let policies = match caller {
-        Caller::Anybody => return Ok(()),
-        Caller::Key(key) => match &key.policy {
-            Some(policy) => std::slice::from_ref(policy),
-            None => return Ok(()),
-        },
-        Caller::Function(function) => match &function.policies {
-            Some(policies) => policies.as_slice(),
-            None if action == MANAGE_CONNECTIONS && function.stack == api.stack => return Ok(()),
-            None => &[],
-        },
-    };
+    match caller {
+        Caller::Anybody => Ok(()),
+        Caller::Key(key) => {
+            let Some(policy) = &key.policy else { return Ok(()) };
+            let user = format!("arn:{}:iam::{}:user/{}", api.partition, api.account_id, key.key.id);
+            evaluate(std::slice::from_ref(policy), &user, call, action, resource)
+        }
+        Caller::Functions(functions) => functions.iter().try_for_each(|function| {
+            let policies = match &function.policies {
+                Some(policies) => policies.as_slice(),
+                None if action == MANAGE_CONNECTIONS && function.stack == api.stack => {
+                    return Ok(());
+                }
+                None => &[],
+            };
+            evaluate(policies, &ssm::user_of(function), call, action, resource)
+        }),
+    }
+}
+
+fn evaluate(
+    policies: &[Policy],
+    user: &str,
+    call: &Call<'_>,
+    action: &str,
+    resource: &str,
+) -> Result<(), Box<Response<Full<Bytes>>>> {
+    let api = &call.stage.api;
     let arn = api.execute_arn(resource);
     let access = Access {
         action,
@@ -256,13 +273,6 @@ fn permit(
         Verdict::ImplicitDeny => {
             format!("because no identity-based policy allows the {action} action")
         }
-    };
-    let user = match caller {
-        Caller::Function(function) => ssm::user_of(function),
-        Caller::Key(key) => {
-            format!("arn:{}:iam::{}:user/{}", api.partition, api.account_id, key.key.id)
-        }
-        Caller::Anybody => return Ok(()),
     };
     let tail = &api.account_id[api.account_id.len().saturating_sub(4)..];
     let masked = arn.replace(&format!(":{}:", api.account_id), &format!(":********{tail}:"));

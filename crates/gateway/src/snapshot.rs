@@ -165,11 +165,18 @@ impl Snapshot {
         })
     }
 
-    /// The function that signs with the key of this id, and the key.
-    pub(crate) fn signer(&self, key_id: &str) -> Option<(&Function, &Key)> {
-        let key_of = |entry: &'_ Entry| entry.key.as_ref().is_some_and(|key| key.id == key_id);
-        let entry = self.functions.values().find(|entry| key_of(entry))?;
-        Some((&entry.function, entry.key.as_ref()?))
+    /// The functions that sign with the key of this id, and the key: several have it only where
+    /// they inherit it.
+    pub(crate) fn signers(&self, key_id: &str) -> Option<(Vec<&Function>, &Key)> {
+        let mut key = None;
+        let mut functions: Vec<&Function> = Vec::new();
+        for entry in self.functions.values() {
+            if let Some(own) = entry.key.as_deref().filter(|own| own.id == key_id) {
+                key = Some(own);
+                functions.push(&entry.function);
+            }
+        }
+        Some((functions, key?))
     }
 
     /// Answers a question of a function for parameters.

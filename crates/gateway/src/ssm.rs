@@ -78,9 +78,9 @@ fn decide<'a>(
     received: &Received<'_>,
     origin: Origin,
 ) -> Result<String, Error> {
-    let caller = authenticate(callers, received)?;
-    let place = Place::of(&caller.function.arn);
-    let session = Session { caller, place, origin, now: received.now };
+    let (first, others) = authenticate(callers, received)?;
+    let place = Place::of(&first.function.arn);
+    let session = Session { first, others, place, origin, now: received.now };
     if received.method != Method::POST.as_str() || !is_endpoint(received.raw_path) {
         return Err(Error::UnknownOperation);
     }
@@ -111,19 +111,21 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     value.to_str().ok()
 }
 
-/// The function whose key signed the request.
+/// The function whose key signed the request, and those that share the key.
 fn authenticate<'a>(
     callers: impl Iterator<Item = Caller<'a>>,
     received: &Received<'_>,
-) -> Result<Caller<'a>, Error> {
+) -> Result<(Caller<'a>, Vec<Caller<'a>>), Error> {
     // Nobody is believed by this; it only says which region the signature must be for.
     let (id, region) = named(received.headers).unwrap_or_default();
-    let caller = callers.into_iter().find(|caller| caller.key.id == id);
-    let region = caller.map_or(region, |caller| Place::of(&caller.function.arn).region);
+    let mut callers = callers.filter(|caller| caller.key.id == id);
+    let first = callers.next();
+    let region = first.map_or(region, |caller| Place::of(&caller.function.arn).region);
     let scope = Scope { region, service: "ssm" };
-    let find = |id: &str| caller.map(|caller| caller.key).filter(|key| key.id == id);
+    let find = |id: &str| first.map(|caller| caller.key).filter(|key| key.id == id);
     sigv4::verify(received, scope, find)?;
-    caller.ok_or(Error::Signature(sigv4::Refusal::UnrecognizedClient))
+    let first = first.ok_or(Error::Signature(sigv4::Refusal::UnrecognizedClient))?;
+    Ok((first, callers.collect()))
 }
 
 /// Key id and region of the credential in the `Authorization` header.
@@ -169,15 +171,17 @@ pub(crate) fn user_of(function: &Function) -> String {
 /// One request of a function that is who it says.
 #[derive(Debug)]
 struct Session<'a> {
-    caller: Caller<'a>,
+    first: Caller<'a>,
+    /// Who may be behind the key as well.
+    others: Vec<Caller<'a>>,
     place: Place<'a>,
     origin: Origin,
     now: i64,
 }
 
 impl Session<'_> {
-    /// Whether the function's role allows the action on this ARN. A role that is not in the
-    /// templates allows nothing here.
+    /// Whether the role of each function that may have asked allows the action on this ARN. A role
+    /// that is not in the templates allows nothing here.
     fn permit(&self, action: &'static str, resource: &str) -> Result<(), Error> {
         let access = Access {
             action,
@@ -186,14 +190,16 @@ impl Session<'_> {
             now: self.now,
             secure_transport: self.origin.is_tls,
         };
-        let policies = self.caller.function.policies.as_deref().unwrap_or_default();
-        let explicit = match Policy::evaluate(policies, &access) {
-            Verdict::Allow => return Ok(()),
-            Verdict::ExplicitDeny => true,
-            Verdict::ImplicitDeny => false,
-        };
-        let user = user_of(self.caller.function);
-        Err(Error::AccessDenied { user, action, resource: resource.to_owned(), explicit })
+        std::iter::once(&self.first).chain(&self.others).try_for_each(|caller| {
+            let policies = caller.function.policies.as_deref().unwrap_or_default();
+            let explicit = match Policy::evaluate(policies, &access) {
+                Verdict::Allow => return Ok(()),
+                Verdict::ExplicitDeny => true,
+                Verdict::ImplicitDeny => false,
+            };
+            let user = user_of(caller.function);
+            Err(Error::AccessDenied { user, action, resource: resource.to_owned(), explicit })
+        })
     }
 }
 

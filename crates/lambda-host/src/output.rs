@@ -226,7 +226,7 @@ impl Lines {
 
 /// Text in which nothing moves a cursor, starts a line or turns the reading direction. Bytes that
 /// are no UTF-8 become U+FFFD.
-fn escape(line: &[u8]) -> Cow<'_, str> {
+pub(crate) fn escape(line: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(line);
     if !text.contains(is_active) {
         return text;

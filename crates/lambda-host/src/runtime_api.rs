@@ -23,9 +23,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use uuid::Uuid;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, random_id};
+use crate::output;
 use crate::pool::{Next, Pool};
 use crate::{InvokeError, RESULT_BYTES_MAX, error_message};
 
@@ -139,9 +139,8 @@ async fn next(pool: &Arc<Pool>, instance: &Instance) -> Answer {
 /// [tracing header]: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
 fn trace_id() -> String {
     let seconds = since_epoch().as_secs();
-    let (root, parent) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    let (root, parent) = (root.to_string(), parent.to_string());
-    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &root[..24], &parent[..16])
+    let root = random_id().simple().to_string();
+    format!("Root=1-{seconds:08x}-{};Parent={:016x};Sampled=0", &root[..24], rand::random::<u64>())
 }
 
 fn since_epoch() -> Duration {
@@ -183,6 +182,10 @@ async fn invocation_error(
         Ok(error) => error,
         Err(answer) => return answer,
     };
+    if let InvokeError::Function { message, .. } = &error {
+        let (function, shown) = (&pool.base.spec.name, output::escape(message.as_bytes()));
+        tracing::warn!(target: "function", function, request_id = id, "raised: {shown}");
+    }
     match instance.finish(pool, id, Err(error)) {
         true => accepted(),
         false => invalid_id(),
@@ -198,7 +201,7 @@ async fn init_error(pool: &Pool, instance: &Instance, request: Request<Incoming>
         Err(answer) => return answer,
     };
     if let InvokeError::Function { message, .. } = &failure {
-        let (function, shown) = (&pool.base.spec.name, message.escape_debug());
+        let (function, shown) = (&pool.base.spec.name, output::escape(message.as_bytes()));
         tracing::warn!(target: "function", function, "cannot initialise: {shown}");
     }
     if !instance.fail_init(failure) {

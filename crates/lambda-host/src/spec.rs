@@ -65,7 +65,7 @@ pub enum Code {
 
 /// What the owner of a host adds to the environment of every instance of a function. Asked at
 /// each start of an instance, so that it may hold what is known late.
-pub trait Surroundings: Send + Sync + std::fmt::Debug {
+pub trait Surroundings: Send + Sync + fmt::Debug {
     /// Variables that go before the function's own: credentials, endpoints, trusted
     /// certificates.
     fn environment(&self, spec: &Spec) -> Vec<(String, String)>;

@@ -157,7 +157,7 @@ pub fn find_function<'f>(
 /// Whether a resource policy lets API Gateway invoke the function for `source_arn`.
 pub fn permits(function: &Function, qualifier: Option<String>, source_arn: &str) -> bool {
     function.permissions.iter().any(|permission| {
-        permission.principal == "apigateway.amazonaws.com"
+        permission.allows_api_gateway()
             && permission.qualifier == qualifier
             && permission
                 .source_arn
@@ -174,9 +174,10 @@ pub(super) fn warn_unpermitted(
     source_arn: &str,
 ) {
     let Some((function, qualifier)) = find_function(functions, uri) else { return };
-    let any = function.permissions.iter().any(|permission| {
-        permission.principal == "apigateway.amazonaws.com" && permission.qualifier == qualifier
-    });
+    let any = function
+        .permissions
+        .iter()
+        .any(|permission| permission.allows_api_gateway() && permission.qualifier == qualifier);
     if any {
         return;
     }

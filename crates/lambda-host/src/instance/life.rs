@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::{INIT_TIME_MAX, Instance, Phase};
 use crate::output;
@@ -35,6 +35,10 @@ const REAP_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Connections of one instance to its Runtime API; runtimes use one per invocation at once.
 const CONNECTIONS_MAX: usize = 64;
+
+/// Wait after a connection could not be accepted: where files have run out, asking again at once
+/// only turns in a circle.
+const ACCEPT_DELAY: Duration = Duration::from_millis(50);
 
 /// Starts an instance when it is needed, and looks after it until its end.
 pub(crate) async fn run(pool: Arc<Pool>, number: u64, generation: u64) {
@@ -152,11 +156,13 @@ impl Running {
                 () = drained => {}
                 () = self.instance.wake.notified() => {}
                 accepted = self.listener.accept(), if self.connections.len() < CONNECTIONS_MAX => {
-                    if let Ok((stream, peer)) = accepted {
-                        let pool = Arc::clone(&self.pool);
-                        let instance = Arc::clone(&self.instance);
-                        self.connections.spawn(runtime_api::serve(pool, instance, stream, peer));
-                    }
+                    let Ok((stream, peer)) = accepted else {
+                        sleep(ACCEPT_DELAY).await;
+                        continue;
+                    };
+                    let pool = Arc::clone(&self.pool);
+                    let instance = Arc::clone(&self.instance);
+                    self.connections.spawn(runtime_api::serve(pool, instance, stream, peer));
                 }
                 Some(_) = self.connections.join_next() => {}
                 () = sleep_until(until) => {}

@@ -49,6 +49,7 @@ fn a_missing_permission_of_an_authorizer_is_a_warning() {
         let arn = format!("arn:aws:execute-api:us-east-1:111122223333:{source}");
         check_in(Compat::Aws, json!({ "AuthPermission": { "SourceArn": arn } }), &[]);
     }
+    check_in(Compat::Aws, json!({ "AuthPermission": { "Principal": "*" } }), &[]);
     let role = "arn:aws:iam::111122223333:role/invoker";
     let changes = json!({ "AuthPermission": null, "Guard": { "AuthorizerCredentialsArn": role } });
     check_in(Compat::Aws, changes, &[]);

@@ -162,6 +162,31 @@ fn inherited_credentials_are_those_of_the_gateway_and_sign_here_too() {
     assert_eq!((&seen["status"], &seen["key"]), (&json!(200), &json!("AKIAWHOSTARTED")), "{seen}");
 }
 
+/// Two functions share the credentials of whoever started the gateway: what one of them may not
+/// do, nobody may do with them.
+#[test]
+fn shared_credentials_may_do_what_each_function_may() {
+    let source = format!(
+        "{READER}@function Caller {{\"Runtime\":\"python3.12\",\"Handler\":\"app.handler\"}}\n\
+         @function Other {{\"Runtime\":\"python3.12\",\"Handler\":\"app.handler\",\"Role\":{{\"Fn::GetAtt\":[\"Reader\",\"Arn\"]}}}}\n\
+         @route $default Caller two-way\n@route other Other two-way\n"
+    );
+    let Some(mut setup) = application(&source, &[("src/app.py", CALLER)]) else { return };
+    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    setup.environment.extend([
+        own("AWS_ACCESS_KEY_ID", "AKIAWHOSTARTED"),
+        own("AWS_SECRET_ACCESS_KEY", "an inherited secret of the test"),
+    ]);
+    let inherit = |name: &str| format!("[functions.{name}]\ncredentials = \"inherit\"\n");
+    setup.config = format!("{UNTHROTTLED}{}{}", inherit("Caller"), inherit("Other"));
+    let gateway = start(&setup);
+    let mut client = open(&gateway, "/dev");
+    let seen = ask_json(&gateway, &mut client, &json!({ "method": "GET" }));
+    assert_eq!(seen["status"], 200, "{seen}");
+    let refused = ask_json(&gateway, &mut client, &json!({ "method": "POST", "say": "x" }));
+    assert_eq!(refused["status"], 403, "{refused}");
+}
+
 #[test]
 fn credentials_that_are_not_there_cannot_be_inherited() {
     let source = "@function Caller {\"Runtime\":\"python3.12\",\"Handler\":\"app.handler\"}\n\
