@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{ApiParts, Apis, Compat, DeploymentParts, api_of};
+use super::{ApiParts, Apis, Compat, DeploymentParts, RouteParts, api_of};
 use crate::api::{Authorization, Rate, Route, Stage};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -119,7 +119,7 @@ fn deployed_routes(
     let missing: Vec<&str> = parts
         .routes
         .iter()
-        .filter(|part| !deployment.depends_on.contains(&part.route.logical_id))
+        .filter(|part| !waits_for(deployment, part, parts))
         .map(|part| part.route.logical_id.as_str())
         .collect();
     if missing.is_empty() {
@@ -150,11 +150,19 @@ fn deployed_routes(
     }
     let keep = |key: &str| {
         compat == Compat::Wsgate
-            || parts.routes.iter().any(|part| {
-                part.route.key == key && deployment.depends_on.contains(&part.route.logical_id)
-            })
+            || parts
+                .routes
+                .iter()
+                .any(|part| part.route.key == key && waits_for(deployment, part, parts))
     };
     Some(all().filter(|(key, _)| keep(key)).collect())
+}
+
+/// Whether a deployment is made after a route: it waits for the route, or for what refers to it.
+fn waits_for(deployment: &DeploymentParts, part: &RouteParts, parts: &ApiParts) -> bool {
+    let response = parts.route_responses.get(&part.physical_id);
+    deployment.depends_on.contains(&part.route.logical_id)
+        || response.is_some_and(|response| deployment.depends_on.contains(&response.logical_id))
 }
 
 fn severity<'o>(

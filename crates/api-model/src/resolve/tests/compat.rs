@@ -17,6 +17,12 @@ fn routes_that_the_deployment_does_not_wait_for_are_absent_under_aws() {
 }
 
 #[test]
+fn who_waits_for_a_route_response_waits_for_its_route() {
+    let changes = json!({ "Deployment": { "DependsOn": ["Connect", "DefaultResponse"] } });
+    assert_eq!(served_keys(&changes, Compat::Aws), ["$connect", "$default"]);
+}
+
+#[test]
 fn an_automatic_deployment_waits_for_everything() {
     for changes in [
         json!({ "Stage": { "AutoDeploy": true, "DeploymentId": null }, "Deployment": null }),
