@@ -64,7 +64,8 @@ impl LocalFunction {
         let prepared = code::prepare(&spec, workspace)?;
         let mut warnings = runtime::launch(&spec, &prepared, &*surroundings)?.warnings;
         if !process::LIMITED {
-            warnings.push("memory is not limited on this system".to_owned());
+            let message = "on this system memory is not limited, and any process of this machine can ask for the function's events";
+            warnings.push(message.to_owned());
         }
         let gate = Arc::new(Gate::new(&spec.name));
         let base = Base { spec, prepared, surroundings, warnings, gate };
