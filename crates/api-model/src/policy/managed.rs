@@ -28,11 +28,22 @@ pub(super) fn find(name: &str) -> Option<Policy> {
             r#"{"NotAction": ["iam:*", "organizations:*", "account:*"], "Resource": "*"}"#
         }
         "AWSLambdaBasicExecutionRole"
+        | "AWSLambdaDynamoDBExecutionRole"
+        | "AWSLambdaKinesisExecutionRole"
+        | "AWSLambdaMSKExecutionRole"
+        | "AWSLambdaSQSQueueExecutionRole"
         | "AWSLambdaVPCAccessExecutionRole"
+        | "AWSStepFunctionsFullAccess"
         | "AWSXRayDaemonWriteAccess"
         | "AWSXrayWriteOnlyAccess"
         | "AmazonAPIGatewayAdministrator"
         | "AmazonAPIGatewayPushToCloudWatchLogs"
+        | "AmazonDynamoDBFullAccess"
+        | "AmazonDynamoDBReadOnlyAccess"
+        | "AmazonS3FullAccess"
+        | "AmazonS3ReadOnlyAccess"
+        | "AmazonSNSFullAccess"
+        | "AmazonSQSFullAccess"
         | "CloudWatchLambdaInsightsExecutionRolePolicy" => return Some(Policy::default()),
         _ => return None,
     };

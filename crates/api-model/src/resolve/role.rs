@@ -73,11 +73,18 @@ fn of_role(
     for document in inline.iter().filter_map(|policy| policy.find("PolicyDocument")) {
         policies.extend(read(resource, document, out));
     }
-    for node in properties.find("ManagedPolicyArns").map(Node::items).unwrap_or_default() {
+    let attached = properties.find("ManagedPolicyArns").map(Node::items).unwrap_or_default();
+    for (index, node) in attached.iter().enumerate() {
         let Some(arn) = node.as_text() else { continue };
-        match managed.get(arn.as_ref()) {
-            Some(own) => policies.extend_from_slice(own),
-            None => policies.extend(Policy::managed(&arn)),
+        match (managed.get(arn.as_ref()), Policy::managed(&arn)) {
+            (Some(own), _) => policies.extend_from_slice(own),
+            (None, Some(aws)) => policies.push(aws),
+            (None, None) => {
+                let message = format!("the policy `{arn}` is not known here, and grants nothing");
+                out.warning(codes::POLICY, node.span, message)
+                    .at(&resource.logical_id, format!("Properties.ManagedPolicyArns.{index}"))
+                    .hint("if a function needs it here, write its statements into the role");
+            }
         }
     }
     if let Some(node) = properties.find("PermissionsBoundary")

@@ -174,7 +174,7 @@ fn functions_know_their_role_permissions_and_qualifiers() {
         "Version": ["Lambda::Version", { "FunctionName": "Handler" }, [], "arn:aws:lambda:us-east-1:111122223333:function:Handler:7"],
     });
     let (model, _, lines) = resolved(&changes, Compat::Wsgate);
-    assert_eq!(lines, [""; 0]);
+    assert_eq!(lines, ["warning WSG-121 Role.ManagedPolicyArns.1"], "who grants nothing is named");
     let [handler, auth] = model.functions.as_slice() else { panic!("two functions") };
     assert_eq!(handler.arn, "arn:aws:lambda:us-east-1:111122223333:function:Handler");
     assert_eq!(handler.policies.as_ref().unwrap().len(), 2);
